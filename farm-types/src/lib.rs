@@ -1,0 +1,22 @@
+//! The words of the farm as types: ids, names, states, causes, targets.
+//!
+//! Every program and every library of the farm speaks in these; `docs/GLOSSARY.md` says what each means.
+//! Nothing here reads, writes, or waits.
+
+mod digest;
+mod ids;
+mod label;
+mod lease;
+mod names;
+mod outcome;
+mod state;
+mod target;
+
+pub use digest::{Digest, ParseDigestError};
+pub use ids::{ArtifactId, AttemptNumber, BuilderId, JobId, ParseIdError, PersonId, SourceId, TaskId};
+pub use label::UnknownLabel;
+pub use lease::{LeaseKey, LeaseToken, ParseLeaseError};
+pub use names::{BucketName, BuilderName, FileName, JobKey, NameError, PlatformName};
+pub use outcome::{Cause, Outcome, Stage};
+pub use state::{ArtifactKind, BuilderState, Class, JobState, Progress, TaskState};
+pub use target::{PlatformChoice, TargetList, TargetProblem};
