@@ -1,0 +1,14 @@
+//! What the programs of the farm say to each other over HTTP.
+//!
+//! - [`people`]: the API of farm-web under `/api/v1`, for people's tools and scripts;
+//! - [`hub`]: the API of farm-hub under `/hub/v1`, for builders;
+//! - [`error`]: the one form in which both refuse;
+//! - [`client`] (feature `client`): clients for both.
+
+#[cfg(feature = "client")]
+pub mod client;
+pub mod error;
+pub mod hub;
+pub mod paths;
+pub mod people;
+pub mod recipe;

@@ -1,0 +1,402 @@
+//! The API of farm-web, `/api/v1`: what people's tools and scripts call.
+//!
+//! | call | body or query | answer |
+//! |---|---|---|
+//! | `GET /api/v1/whoami` | | [`Whoami`] |
+//! | `GET /api/v1/platforms` | | list of [`Platform`] |
+//! | `GET /api/v1/builders` | | list of [`Builder`] |
+//! | `GET /api/v1/queue` | | [`Queue`] |
+//! | `POST /api/v1/uploads` | [`NewUpload`] | [`Upload`] |
+//! | `GET /api/v1/uploads/{id}` | | [`Upload`] |
+//! | `PATCH /api/v1/uploads/{id}?offset=N` | the bytes from offset N on | [`Upload`] |
+//! | `POST /api/v1/jobs` | [`NewJob`] | 201 [`Job`]; 200 when the same request came before |
+//! | `GET /api/v1/jobs` | [`JobFilter`] | [`JobPage`] |
+//! | `GET /api/v1/jobs/{id}` | | [`Job`] |
+//! | `GET /api/v1/jobs/{id}/events` | | server-sent events `job`: a [`Job`] at once and after each change, until its end |
+//! | `POST /api/v1/jobs/{id}/cancel` | | [`Job`] |
+//! | `POST /api/v1/jobs/{id}/retry` | [`Retry`] | [`Job`] |
+//! | `GET /api/v1/tasks/{id}` | | [`Task`] |
+//! | `GET /api/v1/tasks/{id}/why` | | [`Why`] |
+//! | `GET /api/v1/tasks/{id}/log` | `attempt=N` `start=BYTES` `follow=true` | the log as plain text |
+//! | `GET /artifacts/{id}/{name}` | | the file, with Range and ETag |
+
+use farm_types::{
+    ArtifactId, ArtifactKind, AttemptNumber, BucketName, BuilderName, BuilderState, Cause, Class, Digest, FileName,
+    JobId, JobKey, Outcome, PlatformName, Progress, Stage, TaskId, TaskState,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::{
+    error::Reason,
+    hub::{LogLine, StageTime},
+};
+
+/// Who is asking, as the server sees it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Whoami {
+    /// The identity, `alice@EXAMPLE.ORG` or a local user's name.
+    pub principal: String,
+    /// How the server knows: `local`, `token`.
+    pub way: String,
+    /// What version of the farm this is.
+    pub version: String,
+}
+
+/// A platform.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Platform {
+    /// Its name.
+    pub name: PlatformName,
+    /// One line for people.
+    pub description: String,
+    /// Whether it takes new tasks.
+    pub enabled: bool,
+    /// Whether `auto` includes it.
+    pub auto: bool,
+    /// Tasks ready to be claimed.
+    pub pending: i64,
+    /// Tasks being built.
+    pub running: i64,
+    /// Builders that could take its tasks at this moment.
+    pub builders: i64,
+}
+
+/// A builder.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Builder {
+    /// Its name.
+    pub name: BuilderName,
+    /// Whether it is given tasks.
+    pub state: BuilderState,
+    /// Why it is not, where an operator said so.
+    pub reason: Option<String>,
+    /// Whether it was heard of in the last minutes.
+    pub alive: bool,
+    /// When it was last heard of.
+    #[schema(value_type = Option<String>)]
+    pub last_seen: Option<Timestamp>,
+    /// Version of its program.
+    pub version: Option<String>,
+    /// What it can build for.
+    pub arches: Vec<String>,
+    /// Tasks it takes at once.
+    pub slots: i32,
+    /// What it is doing.
+    pub running: Vec<RunningTask>,
+}
+
+/// A task that a builder holds.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RunningTask {
+    /// The job.
+    pub job: JobId,
+    /// The task.
+    pub task: TaskId,
+    /// The platform.
+    pub platform: PlatformName,
+    /// The packages, for people.
+    pub title: String,
+    /// What it is at.
+    pub stage: Option<Stage>,
+    /// Since when.
+    #[schema(value_type = String)]
+    pub started: Timestamp,
+}
+
+/// The state of the whole queue.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Queue {
+    /// Jobs that no validator has decided on yet.
+    pub submitted: i64,
+    /// Tasks that wait for another job.
+    pub waiting: i64,
+    /// Tasks ready to be claimed.
+    pub pending: i64,
+    /// Tasks being built.
+    pub running: i64,
+    /// When the oldest pending task was made.
+    #[schema(value_type = Option<String>)]
+    pub oldest_pending: Option<Timestamp>,
+    /// Per platform.
+    pub platforms: Vec<Platform>,
+}
+
+/// Asks whether the server has a file, and if not, to take it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct NewUpload {
+    /// SHA-256 of the whole file.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// Where an upload stands.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Upload {
+    /// Where to send the bytes; absent when the server has the file.
+    pub id: Option<Uuid>,
+    /// How many bytes the server has; equal to `size` when it has the file.
+    pub offset: u64,
+    /// Size of the whole file.
+    pub size: u64,
+    /// Whether the server has the whole file, verified.
+    pub complete: bool,
+}
+
+/// Hands in a job. The files were uploaded before.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewJob {
+    /// Makes the same request sent again the same job: `--id`, or a random key that the tool made.
+    pub key: JobKey,
+    /// One line for people; the names of the sources when absent.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// The sources, at least one.
+    pub sources: Vec<NewSource>,
+    /// Targets as the user wrote them; empty means `auto`.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// Where results go; `scratch` when absent.
+    #[serde(default)]
+    pub bucket: Option<BucketName>,
+    /// Who goes first; `normal` when absent.
+    #[serde(default)]
+    pub class: Option<Class>,
+    /// How long each task may take, in seconds.
+    #[serde(default)]
+    pub timeout_seconds: Option<u32>,
+    /// Begin only when that job has succeeded.
+    #[serde(default)]
+    pub after: Option<JobId>,
+}
+
+/// A source of a job.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSource {
+    /// What the submitter calls the file; any text, shown escaped, never a path.
+    pub name: String,
+    /// SHA-256 of the uploaded file.
+    pub digest: Digest,
+}
+
+/// Which tasks to build again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Only those that failed, and not those that were cancelled.
+    #[serde(default)]
+    pub failed_only: bool,
+}
+
+/// Which jobs to list, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct JobFilter {
+    /// Only that person's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// Only those that stand so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// Only those with a task on that platform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<PlatformName>,
+    /// Only those with a source of that package name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// Only those older than that job: the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<i64>,
+    /// At most so many; 50 when absent, 500 at the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A page of jobs.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobPage {
+    /// The jobs, newest first; their `tasks` hold no attempts and no artifacts.
+    pub jobs: Vec<Job>,
+    /// `before` of the next page, where there is one.
+    pub next: Option<i64>,
+}
+
+/// A job.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// What its submitter calls it.
+    pub key: JobKey,
+    /// Who submitted it.
+    pub person: String,
+    /// One line for people.
+    pub title: String,
+    /// Where results go.
+    pub bucket: BucketName,
+    /// Who goes first.
+    pub class: Class,
+    /// Targets as asked for.
+    pub targets: String,
+    /// The job it comes after.
+    pub after: Option<JobId>,
+    /// How it stands.
+    pub progress: Progress,
+    /// Tasks that succeeded, for “3 of 4 built”.
+    pub succeeded: i64,
+    /// All its tasks.
+    pub total: i64,
+    /// Why it was rejected.
+    #[serde(default)]
+    pub reasons: Vec<Reason>,
+    /// What to mind though it was accepted.
+    #[serde(default)]
+    pub warnings: Vec<Reason>,
+    /// When it was handed in.
+    #[schema(value_type = String)]
+    pub submitted: Timestamp,
+    /// When the last of its tasks ended.
+    #[schema(value_type = Option<String>)]
+    pub finished: Option<Timestamp>,
+    /// Its sources.
+    pub sources: Vec<Source>,
+    /// Its tasks, by platform.
+    pub tasks: Vec<Task>,
+    /// Its page, relative to the server.
+    pub url: String,
+}
+
+/// A source of a job.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Source {
+    /// Counted from 1.
+    pub position: i32,
+    /// What the submitter called the file.
+    pub file_name: String,
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: i64,
+    /// `name-[epoch:]version-release` as the package says, once validated.
+    pub nevr: Option<String>,
+}
+
+/// A task.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Task {
+    /// Its number.
+    pub id: TaskId,
+    /// Its job.
+    pub job: JobId,
+    /// Its platform.
+    pub platform: PlatformName,
+    /// How it stands.
+    pub state: TaskState,
+    /// Why it failed or was cancelled.
+    pub cause: Option<Cause>,
+    /// The stage it is in or ended in.
+    pub stage: Option<Stage>,
+    /// One sentence for a person: why it failed, what it waits for.
+    pub message: Option<String>,
+    /// The lines of the log that say why it failed.
+    #[serde(default)]
+    pub excerpt: Vec<LogLine>,
+    /// Who builds it, or built it last.
+    pub builder: Option<BuilderName>,
+    /// When it was made.
+    #[schema(value_type = String)]
+    pub created: Timestamp,
+    /// When its latest attempt began.
+    #[schema(value_type = Option<String>)]
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    #[schema(value_type = Option<String>)]
+    pub finished: Option<Timestamp>,
+    /// All attempts, the latest last.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
+    /// What the successful attempt produced, and its log; of a failed task, the log.
+    #[serde(default)]
+    pub artifacts: Vec<Artifact>,
+    /// Its page, relative to the server.
+    pub url: String,
+    /// Its log, relative to the server.
+    pub log_url: String,
+}
+
+/// An attempt at a task.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: AttemptNumber,
+    /// By whom.
+    pub builder: BuilderName,
+    /// How it ended; absent while it runs.
+    pub outcome: Option<Outcome>,
+    /// Why.
+    pub cause: Option<Cause>,
+    /// Where it is or ended.
+    pub stage: Option<Stage>,
+    /// One sentence for a person.
+    pub message: Option<String>,
+    /// How long each stage took.
+    #[serde(default)]
+    pub stages: Vec<StageTime>,
+    /// When it began.
+    #[schema(value_type = String)]
+    pub started: Timestamp,
+    /// When it ended.
+    #[schema(value_type = Option<String>)]
+    pub finished: Option<Timestamp>,
+    /// Bytes of log that are kept.
+    pub log_size: i64,
+}
+
+/// A file that an attempt produced.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Artifact {
+    /// Its number.
+    pub id: ArtifactId,
+    /// What it is.
+    pub kind: ArtifactKind,
+    /// Its name.
+    pub name: FileName,
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: i64,
+    /// Where it is, relative to the server.
+    pub url: String,
+}
+
+/// Why a task is where it is. Never without a reason.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Why {
+    /// The task.
+    pub task: TaskId,
+    /// How it stands.
+    pub state: TaskState,
+    /// The answer in one sentence.
+    pub summary: String,
+    /// Tasks of its platform that go before it.
+    pub ahead: Option<i64>,
+    /// Each builder that comes into question, and why it does not take the task now.
+    pub builders: Vec<BuilderVerdict>,
+}
+
+/// What one builder has to do with a task.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct BuilderVerdict {
+    /// Which.
+    pub builder: BuilderName,
+    /// Whether it could take the task now.
+    pub could_take_it: bool,
+    /// Why, or why not.
+    pub reason: String,
+}

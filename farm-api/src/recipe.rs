@@ -1,0 +1,108 @@
+//! The recipe of a platform: what its chroot is made from. The same text is the TOML that `farm-admin platform add`
+//! reads, the JSON that the database keeps, and what the hub hands to a builder.
+
+use farm_types::PlatformName;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How a platform's chroot is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The platform, `release-arch`.
+    pub name: PlatformName,
+    /// The distribution release, `f13`.
+    pub release: String,
+    /// The architecture, `x86_64`.
+    pub arch: String,
+    /// One line for people.
+    #[serde(default)]
+    pub description: String,
+    /// Whether `auto` includes it.
+    #[serde(default = "yes")]
+    pub auto: bool,
+    /// What dnf installs into the base tree: packages or `@groups`.
+    pub base: Vec<String>,
+    /// Where from.
+    #[serde(rename = "repository", alias = "repositories")]
+    pub repositories: Vec<Repository>,
+    /// How long a build may take, in seconds, unless the job says otherwise; 7200 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u32>,
+}
+
+/// A dnf repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Repository {
+    /// Its id in dnf.
+    pub name: String,
+    /// Where it is; this or `metalink`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseurl: Option<String>,
+    /// Where its mirrors are listed; this or `baseurl`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metalink: Option<String>,
+    /// Whether its packages must be signed.
+    #[serde(default = "yes")]
+    pub gpgcheck: bool,
+    /// URL of the key that signs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpgkey: Option<String>,
+    /// As in dnf: the lower number wins; 99 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u16>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Recipe {
+    /// Everything that is wrong with the recipe beyond its form.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.name.as_str() != format!("{}-{}", self.release, self.arch) {
+            problems.push(format!("name “{}” is not release-arch, “{}-{}”", self.name, self.release, self.arch));
+        }
+        if self.base.is_empty() {
+            problems.push("base is empty: say which packages or @groups make the base tree".to_owned());
+        }
+        if self.base.iter().any(|word| word.starts_with('-') || word.chars().any(char::is_control)) {
+            problems.push("base holds a word that is no package and no @group".to_owned());
+        }
+        if self.repositories.is_empty() {
+            problems.push("no [[repository]]: say where the packages come from".to_owned());
+        }
+        for repository in &self.repositories {
+            problems.extend(repository.problems());
+        }
+        if matches!(self.timeout_seconds, Some(0)) {
+            problems.push("timeout_seconds is 0: no build could succeed".to_owned());
+        }
+        problems
+    }
+}
+
+impl Repository {
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let name = &self.name;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+        if name.is_empty() || !name.chars().all(plain) {
+            problems.push(format!("repository name “{}” has characters that dnf does not take", name.escape_debug()));
+        }
+        if self.baseurl.is_some() == self.metalink.is_some() {
+            problems.push(format!("repository {name}: give either baseurl or metalink"));
+        }
+        if self.gpgcheck && self.gpgkey.is_none() {
+            problems.push(format!("repository {name}: gpgcheck needs a gpgkey; or say gpgcheck = false"));
+        }
+        for url in [&self.baseurl, &self.metalink, &self.gpgkey].into_iter().flatten() {
+            if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+                problems.push(format!("repository {name}: “{}” is no URL", url.escape_debug()));
+            }
+        }
+        problems
+    }
+}
