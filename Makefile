@@ -1,0 +1,37 @@
+# The commands of the project. `make` alone lists them.
+
+PREFIX ?= /usr/local
+target := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help demo test bench check setup platforms install
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: ## build, start a private farm, build a real SRPM on two platforms (KEEP=1: leave it running)
+	@KEEP=$(KEEP) deploy/demo/run
+
+test: ## install what is missing and run every test
+	@deploy/setup build run test
+	@$(MAKE) --no-print-directory platforms
+	cargo test --workspace
+
+bench: ## measure the speed of queue, submission and upload
+	@deploy/setup build run test
+	cargo bench --workspace
+
+check: ## format and lints, warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+setup: ## install the system packages that are missing
+	@deploy/setup build run test
+
+platforms: ## make the mini distributions that tests and demo build on (not where dnf has real ones)
+	@if command -v apt-get >/dev/null; then deploy/mini-distro/make; fi
+
+install: ## build for release and install the programs below PREFIX
+	@deploy/setup build
+	cargo build --release --workspace --bins
+	@find $(target)/release -maxdepth 1 -type f -executable -name 'farm*' \
+		-exec install -v -D -t $(DESTDIR)$(PREFIX)/bin {} +
