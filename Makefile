@@ -11,13 +11,10 @@ help: ## list the targets
 demo: ## build, start a private farm, build a real SRPM on two platforms (KEEP=1: leave it running)
 	@KEEP=$(KEEP) deploy/demo/run
 
-test: ## install what is missing and run every test
-	@deploy/setup build run test
-	@$(MAKE) --no-print-directory platforms
+test: platforms ## install what is missing and run every test
 	cargo test --workspace
 
-bench: ## measure the speed of queue, submission and upload
-	@deploy/setup build run test
+bench: platforms ## measure the speed of queue, submission and upload
 	cargo bench --workspace
 
 check: ## format and lints, warnings denied
@@ -27,7 +24,7 @@ check: ## format and lints, warnings denied
 setup: ## install the system packages that are missing
 	@deploy/setup build run test
 
-platforms: ## make the mini distributions that tests and demo build on (not where dnf has real ones)
+platforms: setup ## make the mini distributions that tests and demo build on (not where dnf has real ones)
 	@if command -v apt-get >/dev/null; then deploy/mini-distro/make; fi
 
 install: ## build for release and install the programs below PREFIX

@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ def main() -> int:
     arguments = _parse()
     # Builds read the platforms under other user ids.
     os.umask(0o022)
+    # As an exception it ends the programs that we started as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         _check_programs()
         for suite in arguments.platform or SUITES.values():
