@@ -1,0 +1,36 @@
+//! The command line that all daemons share.
+
+use std::path::PathBuf;
+
+use crate::LogFormat;
+
+/// The options that every daemon has. Flatten it into the daemon's own `clap` parser.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct DaemonArgs {
+    /// The configuration, a TOML file [default: /etc/farm/<daemon>.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Read the configuration, say what is wrong with it, and end: 0 if it is good, 2 if not
+    #[arg(long)]
+    pub check_config: bool,
+
+    /// What to log: a level, or levels by module as in `info,farm_hub=debug`
+    #[arg(long, value_name = "FILTER", env = "FARM_LOG")]
+    pub log_level: Option<String>,
+
+    /// How to log
+    #[arg(long, value_name = "FORMAT", env = "FARM_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// End when standard input ends, and print a line of JSON when ready: for a parent process that must not leave orphans
+    #[arg(long)]
+    pub with_parent: bool,
+}
+
+impl DaemonArgs {
+    /// Where the configuration of the daemon of this name is.
+    pub fn config_path(&self, daemon: &str) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| PathBuf::from(format!("/etc/farm/{daemon}.toml")))
+    }
+}

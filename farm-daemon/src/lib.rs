@@ -1,0 +1,46 @@
+//! What all daemons of the farm share: command line, configuration, logs, signals, readiness, HTTP, metrics.
+//!
+//! A daemon is a library with `pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()>`,
+//! and a `main.rs` that is little more than
+//!
+//! ```no_run
+//! # use farm_daemon::DaemonArgs;
+//! # #[derive(serde::Deserialize)] struct Config {}
+//! # impl farm_daemon::Config for Config { fn validate(&self) -> Vec<String> { Vec::new() } }
+//! # async fn run(_: Config, shutdown: tokio_util::sync::CancellationToken) -> anyhow::Result<()> { Ok(()) }
+//! #[derive(clap::Parser)]
+//! #[command(version, about)]
+//! struct Args {
+//!     #[command(flatten)]
+//!     daemon: DaemonArgs,
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let args: Args = clap::Parser::parse();
+//!     farm_daemon::start("farm-hub", &args.daemon, run)
+//! }
+//! ```
+//!
+//! `run` calls [`ready`] once it does its work, keeps its long-running parts in a [`Supervisor`], and returns when the
+//! token is cancelled and everything under way is done.
+
+mod args;
+mod backoff;
+mod config;
+pub mod http;
+mod log;
+pub mod metrics;
+mod notify;
+mod shutdown;
+mod start;
+mod supervise;
+
+pub use args::DaemonArgs;
+pub use backoff::Backoff;
+pub use config::{Config, ConfigError, load};
+pub use log::{LogConfig, LogFormat};
+pub use notify::{ready, status};
+pub use start::start;
+pub use supervise::Supervisor;
+/// The token by which a daemon is told to end.
+pub use tokio_util::sync::CancellationToken;

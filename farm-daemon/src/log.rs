@@ -1,0 +1,83 @@
+//! Logs: one line per event on standard error, readable by people, or JSON.
+
+use std::{fmt::Write as _, io::IsTerminal as _};
+
+use anyhow::Context as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::DaemonArgs;
+
+/// Our own state changes, and other libraries' only when something is wrong.
+const DEFAULT_FILTER: &str = "info,hyper=warn,h2=warn,reqwest=warn,object_store=warn";
+
+/// How a log looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people per event.
+    #[default]
+    Text,
+    /// An object of JSON per event and line.
+    Json,
+}
+
+/// The table `[log]` of a configuration. The command line and the environment go before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// What to log, as in `info,farm_hub=debug`.
+    pub filter: Option<String>,
+    /// How to log.
+    pub format: Option<LogFormat>,
+}
+
+/// Starts logging to standard error. Once per process.
+pub fn init(args: &DaemonArgs, config: &LogConfig) -> anyhow::Result<()> {
+    let filter = args.log_level.as_deref().or(config.filter.as_deref()).unwrap_or(DEFAULT_FILTER);
+    let filter = EnvFilter::try_new(filter).with_context(|| {
+        format!("“{filter}” is no log filter: it takes a level, as in info, or info,farm_hub=debug")
+    })?;
+    let stderr = fmt::layer().with_writer(std::io::stderr);
+    let layer = match args.log_format.or(config.format).unwrap_or_default() {
+        LogFormat::Json => stderr.json().flatten_event(true).boxed(),
+        LogFormat::Text => {
+            let text = stderr.compact().with_ansi(std::io::stderr().is_terminal()).fmt_fields(one_line_fields());
+            // The journal keeps the time itself.
+            if std::env::var_os("JOURNAL_STREAM").is_some() { text.without_time().boxed() } else { text.boxed() }
+        }
+    };
+    tracing_subscriber::registry().with(filter).with(layer).try_init().context("logging is set up already")
+}
+
+/// Fields as `name=value`, in which no control character survives: names of packages come from strangers, and a line
+/// break or an escape sequence in one must not forge a line of the log.
+fn one_line_fields() -> impl for<'w> fmt::FormatFields<'w> + Send + Sync + 'static {
+    use tracing_subscriber::field::MakeExt as _;
+    fmt::format::debug_fn(|writer, field, value| {
+        let value = escape_controls(&format!("{value:?}"));
+        if field.name() == "message" { write!(writer, "{value}") } else { write!(writer, "{field}={value}") }
+    })
+    .delimited(" ")
+}
+
+fn escape_controls(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut line, c| {
+        if c.is_control() {
+            let _ = write!(line, "{}", c.escape_default());
+        } else {
+            line.push(c);
+        }
+        line
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_break_in_a_package_name_does_not_forge_a_line() {
+        assert_eq!(escape_controls("a\nERROR all is lost \u{1b}[2J"), "a\\nERROR all is lost \\u{1b}[2J");
+        assert_eq!(escape_controls("Łódź “quoted”"), "Łódź “quoted”");
+    }
+}
