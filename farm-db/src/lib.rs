@@ -1,0 +1,28 @@
+//! All SQL of the farm.
+//!
+//! - [`intake`]: submit → accept | reject; [`queue`]: claim → renew* → finish | release | cancel, and reap;
+//! - [`read`]: what people see, as the types of [`farm_api::people`], so that page, JSON and command line show the same;
+//! - [`blobs`], [`operator`]: uploads and blobs; platforms, builders and buckets;
+//! - [`Pool`] and [`Listener`]: the only places where waiting for the database meets async code.
+//!
+//! Every transition is a function of the database (`migrations/`), one short transaction, and checks what it changed.
+//! A verb here calls one of them: `fn(&mut PgConnection, …) -> Result<…, DbError>`.
+//!
+//! Errors: [`DbError`] tells expected refusals (`NotFound`, `Conflict`, `LeaseLost`) from a database that cannot be
+//! reached (`Unavailable`, try again) and from mistakes of ours (`Sql`, `Data`).
+
+pub mod blobs;
+mod document;
+mod error;
+pub mod intake;
+mod listen;
+pub mod migrate;
+pub mod operator;
+pub mod pool;
+pub mod queue;
+pub mod read;
+
+pub use diesel::PgConnection;
+pub use error::{DbError, Result};
+pub use listen::{Channel, Listener, Notification};
+pub use pool::Pool;

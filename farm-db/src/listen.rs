@@ -1,0 +1,156 @@
+//! Notifications, awaited on libpq's own socket: no polling, no thread.
+//!
+//! A notification is a hint to look again, never data to act on: any role may send on any channel, and what is sent
+//! while the connection is down is lost. So: subscribe, then look; and look again after every reconnect.
+
+// Diesel does not show libpq's socket, so this file speaks to libpq itself. Each call is on a connection that only
+// this struct holds, and results are read before they are freed.
+#![expect(unsafe_code, reason = "libpq is a C library")]
+
+use std::{
+    ffi::{CStr, CString},
+    os::fd::RawFd,
+    ptr::NonNull,
+};
+
+use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::{DbError, Result};
+
+/// What the farm tells itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// A job was handed in.
+    Submitted,
+    /// A task can be claimed; the payload is its platform.
+    Ready,
+    /// A job or one of its tasks changed; the payload is the job's number.
+    Job,
+    /// A lease was taken away; the payload is the builder's number.
+    Orders,
+}
+
+impl Channel {
+    const ALL: [Self; 4] = [Self::Submitted, Self::Ready, Self::Job, Self::Orders];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Submitted => "farm_submitted",
+            Self::Ready => "farm_ready",
+            Self::Job => "farm_job",
+            Self::Orders => "farm_orders",
+        }
+    }
+}
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// Where.
+    pub channel: Channel,
+    /// A hint at what.
+    pub payload: String,
+}
+
+/// A connection that only listens. On any error drop it, connect anew, and look at the tables again.
+pub struct Listener {
+    // Dropped in this order: the socket is forgotten before the connection closes it.
+    socket: AsyncFd<RawFd>,
+    conn: Connection,
+}
+
+struct Connection(NonNull<pq_sys::PGconn>);
+
+// SAFETY: libpq lets a connection be used from any thread, one at a time; the struct has no shared access.
+unsafe impl Send for Connection {}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from PQconnectdb and is freed only here.
+        unsafe { pq_sys::PQfinish(self.0.as_ptr()) }
+    }
+}
+
+impl Connection {
+    fn open(conninfo: &str, channels: &[Channel]) -> Result<Self> {
+        let conninfo = CString::new(conninfo).map_err(|e| DbError::Unavailable(e.to_string()))?;
+        // SAFETY: the argument is a C string that outlives the call.
+        let conn = NonNull::new(unsafe { pq_sys::PQconnectdb(conninfo.as_ptr()) })
+            .map(Self)
+            .ok_or_else(|| DbError::Unavailable("libpq has no memory for a connection".to_owned()))?;
+        // SAFETY: the pointer is a live connection, here and below.
+        if unsafe { pq_sys::PQstatus(conn.0.as_ptr()) } != pq_sys::ConnStatusType::CONNECTION_OK {
+            return Err(conn.error());
+        }
+        for channel in channels {
+            let listen =
+                CString::new(format!("LISTEN {}", channel.name())).map_err(|e| DbError::Data(e.to_string()))?;
+            // SAFETY: as above; the result is freed at once, also when it is an error.
+            let status = unsafe {
+                let result = pq_sys::PQexec(conn.0.as_ptr(), listen.as_ptr());
+                let status = pq_sys::PQresultStatus(result);
+                pq_sys::PQclear(result);
+                status
+            };
+            if status != pq_sys::ExecStatusType::PGRES_COMMAND_OK {
+                return Err(conn.error());
+            }
+        }
+        Ok(conn)
+    }
+
+    fn error(&self) -> DbError {
+        // SAFETY: PQerrorMessage answers a C string that lives as long as the connection is not used again.
+        let text = unsafe { CStr::from_ptr(pq_sys::PQerrorMessage(self.0.as_ptr())) };
+        DbError::Unavailable(text.to_string_lossy().trim().to_owned())
+    }
+
+    fn next(&mut self) -> Option<Notification> {
+        loop {
+            // SAFETY: PQnotifies answers null or a notification that we own; its strings live until it is freed.
+            let (name, payload) = unsafe {
+                let notify = NonNull::new(pq_sys::PQnotifies(self.0.as_ptr()))?;
+                let text = |p: *const std::ffi::c_char| CStr::from_ptr(p).to_string_lossy().into_owned();
+                let both = (text(notify.as_ref().relname), text(notify.as_ref().extra));
+                pq_sys::PQfreemem(notify.as_ptr().cast());
+                both
+            };
+            if let Some(channel) = Channel::ALL.into_iter().find(|c| c.name() == name) {
+                return Some(Notification { channel, payload });
+            }
+        }
+    }
+}
+
+impl Listener {
+    /// Connects and subscribes.
+    pub async fn connect(conninfo: &str, channels: &[Channel]) -> Result<Self> {
+        let (conninfo, channels) = (conninfo.to_owned(), channels.to_vec());
+        let conn = tokio::task::spawn_blocking(move || Connection::open(&conninfo, &channels))
+            .await
+            .map_err(|e| DbError::Unavailable(e.to_string()))??;
+        // SAFETY: the connection is live, and its socket stays open until it is dropped, which is after `socket` is.
+        let socket = unsafe {
+            let fd = pq_sys::PQsocket(conn.0.as_ptr());
+            AsyncFd::register_with_interest(fd, Interest::READABLE)
+        };
+        let socket = socket.map_err(|e| DbError::Unavailable(e.to_string()))?;
+        Ok(Self { socket, conn })
+    }
+
+    /// Waits for the next notification. May be dropped and called again without losing any.
+    pub async fn next(&mut self) -> Result<Notification> {
+        loop {
+            if let Some(notification) = self.conn.next() {
+                return Ok(notification);
+            }
+            let mut ready = self.socket.readable().await.map_err(|e| DbError::Unavailable(e.to_string()))?;
+            // Cleared before reading, so that what arrives meanwhile wakes again.
+            ready.clear_ready();
+            // SAFETY: the connection is live.
+            if unsafe { pq_sys::PQconsumeInput(self.conn.0.as_ptr()) } == 0 {
+                return Err(self.conn.error());
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+use diesel::{
+    Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    sql_types::{Array, BigInt, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
+};
+use farm_api::{hub, recipe::Recipe};
+use farm_types::{AttemptNumber, BuilderId, JobId, LeaseKey, LeaseToken, TaskId};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::{Result, document::documents};
+
+/// A task that a builder now holds.
+#[derive(Debug, Clone)]
+pub struct ClaimedTask {
+    /// The proof.
+    pub key: LeaseKey,
+    /// Its job.
+    pub job: JobId,
+    /// What the chroot is made from.
+    pub recipe: Recipe,
+    /// How long it may take.
+    pub timeout_seconds: u32,
+    /// What to build.
+    pub sources: Vec<hub::LeaseSource>,
+}
+
+/// A builder comes up. Answers how many leases of an earlier life of it went back to the queue.
+pub fn hello(conn: &mut PgConnection, builder: BuilderId, hello: &hub::Hello) -> Result<i32> {
+    #[derive(QueryableByName)]
+    struct Lost {
+        #[diesel(sql_type = Integer)]
+        hello: i32,
+    }
+    let row: Lost = sql_query("SELECT farm.hello($1, $2, $3, $4, $5) AS hello")
+        .bind::<Integer, _>(builder.0)
+        .bind::<SqlUuid, _>(hello.instance)
+        .bind::<Text, _>(&hello.version)
+        .bind::<Array<Text>, _>(&hello.arches)
+        .bind::<Integer, _>(i32::try_from(hello.slots).unwrap_or(i32::MAX))
+        .get_result(conn)?;
+    Ok(row.hello)
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    task_id: i64,
+    #[diesel(sql_type = Integer)]
+    attempt: i32,
+    #[diesel(sql_type = SqlUuid)]
+    token: Uuid,
+    #[diesel(sql_type = BigInt)]
+    job_id: i64,
+    #[diesel(sql_type = Integer)]
+    timeout_seconds: i32,
+    #[diesel(sql_type = Jsonb)]
+    recipe: serde_json::Value,
+}
+
+/// Gives a builder up to `want` tasks of the platforms that it serves, best first.
+pub fn claim(
+    conn: &mut PgConnection,
+    builder: BuilderId,
+    instance: Uuid,
+    want: u32,
+    lease_seconds: u32,
+) -> Result<Vec<ClaimedTask>> {
+    conn.transaction(|conn| {
+        let rows: Vec<Row> =
+            sql_query("SELECT task_id, attempt, token, job_id, timeout_seconds, recipe FROM farm.claim($1, $2, $3, make_interval(secs => $4))")
+                .bind::<Integer, _>(builder.0)
+                .bind::<SqlUuid, _>(instance)
+                .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
+                .bind::<Double, _>(f64::from(lease_seconds))
+                .load(conn)?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let jobs: Vec<i64> = rows.iter().map(|row| row.job_id).collect();
+        let sources = sources(conn, &jobs)?;
+        rows.into_iter().map(|row| row.with(&sources)).collect()
+    })
+}
+
+#[derive(Deserialize)]
+struct JobSources {
+    job: JobId,
+    sources: Vec<hub::LeaseSource>,
+}
+
+fn sources(conn: &mut PgConnection, jobs: &[i64]) -> Result<Vec<JobSources>> {
+    documents(
+        conn,
+        sql_query(
+            "SELECT jsonb_build_object('job', s.job_id, 'sources', jsonb_agg(jsonb_build_object('position', s.position,
+               'digest', encode(s.digest, 'hex'), 'size', b.size,
+               'label', coalesce(s.name || '-' || s.version || '-' || s.release, s.file_name)) ORDER BY s.position)) AS document
+             FROM farm.source s JOIN farm.blob b ON b.digest = s.digest WHERE s.job_id = ANY ($1) GROUP BY s.job_id",
+        )
+        .bind::<Array<BigInt>, _>(jobs),
+    )
+}
+
+impl Row {
+    fn with(self, sources: &[JobSources]) -> Result<ClaimedTask> {
+        let job = JobId(self.job_id);
+        Ok(ClaimedTask {
+            key: LeaseKey {
+                task: TaskId(self.task_id),
+                attempt: AttemptNumber(self.attempt),
+                token: LeaseToken(self.token),
+            },
+            job,
+            recipe: serde_json::from_value(self.recipe)?,
+            timeout_seconds: u32::try_from(self.timeout_seconds).unwrap_or(u32::MAX),
+            sources: sources.iter().find(|s| s.job == job).map(|s| s.sources.clone()).unwrap_or_default(),
+        })
+    }
+}

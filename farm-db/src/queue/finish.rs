@@ -1,0 +1,51 @@
+use diesel::{
+    PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    sql_types::{BigInt, Double, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid},
+};
+use farm_api::hub::Finish;
+use farm_types::{BuilderId, Cause, LeaseKey, Stage};
+
+use crate::Result;
+
+/// Ends an attempt with what came of it. Sent again after a lost answer it changes nothing and is no error.
+pub fn finish(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, end: &Finish) -> Result<()> {
+    sql_query("SELECT farm.finish($1, $2, $3, $4, $5::farm.outcome, $6::farm.cause, $7::farm.stage, $8, $9, $10, $11)")
+        .bind::<Integer, _>(builder.0)
+        .bind::<BigInt, _>(key.task.0)
+        .bind::<Integer, _>(key.attempt.0)
+        .bind::<SqlUuid, _>(key.token.0)
+        .bind::<Text, _>(end.outcome.as_str())
+        .bind::<Nullable<Text>, _>(end.cause.map(Cause::as_str))
+        .bind::<Nullable<Text>, _>(end.stage.map(Stage::as_str))
+        .bind::<Text, _>(&end.message)
+        .bind::<Jsonb, _>(serde_json::to_value(&end.excerpt)?)
+        .bind::<Jsonb, _>(serde_json::to_value(&end.stages)?)
+        .bind::<Jsonb, _>(serde_json::to_value(&end.artifacts)?)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Gives a task back; the attempt does not count against it.
+pub fn release(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, message: &str) -> Result<()> {
+    sql_query("SELECT farm.release($1, $2, $3, $4, $5)")
+        .bind::<Integer, _>(builder.0)
+        .bind::<BigInt, _>(key.task.0)
+        .bind::<Integer, _>(key.attempt.0)
+        .bind::<SqlUuid, _>(key.token.0)
+        .bind::<Text, _>(message)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Takes back what builders hold whose leases ran out that long ago. Answers how many, 500 at most: call it again then.
+pub fn reap(conn: &mut PgConnection, grace_seconds: u32) -> Result<i32> {
+    #[derive(QueryableByName)]
+    struct Reaped {
+        #[diesel(sql_type = Integer)]
+        reap: i32,
+    }
+    let row: Reaped = sql_query("SELECT farm.reap(make_interval(secs => $1)) AS reap")
+        .bind::<Double, _>(f64::from(grace_seconds))
+        .get_result(conn)?;
+    Ok(row.reap)
+}

@@ -1,0 +1,22 @@
+//! claim → renew* → finish | release | cancel, and reap.
+//!
+//! ```text
+//!             accept                claim                  finish
+//! (waiting) ─────────► pending ───────────────► leased ─────────────► succeeded | failed
+//!                         ▲                        │
+//!                         └── release, reap, farm fault (at most three, then failed)
+//!                                cancel, from everywhere ──► cancelled
+//! ```
+//!
+//! Every write of a builder proves its lease: task, attempt number and secret token, compared in the same statement
+//! that writes. Whoever deletes the lease row ends the attempt, so of finish, release, cancel and reap exactly one wins.
+
+mod claim;
+mod finish;
+mod lease;
+mod people;
+
+pub use claim::{ClaimedTask, claim, hello};
+pub use finish::{finish, reap, release};
+pub use lease::{append_log, gone, held, renew, source, stage_began};
+pub use people::{cancel_job, retry_job};

@@ -1,0 +1,53 @@
+use diesel::{
+    PgConnection, sql_query,
+    sql_types::{BigInt, Nullable, Text},
+};
+use farm_api::people::{Builder, Platform, Queue, RunningTask};
+use farm_types::BuilderName;
+
+use crate::{DbError, Result, document::documents};
+
+const PLATFORM: &str =
+    "jsonb_build_object('name', p.name, 'description', coalesce(p.description, ''), 'enabled', p.enabled,
+  'auto', p.auto, 'pending', p.pending, 'running', p.running, 'builders', p.builders)";
+
+const RUNNING: &str = "jsonb_build_object('job', r.job_id, 'task', r.task_id, 'platform', r.platform, 'title', r.title,
+  'stage', r.stage, 'started', r.started_at)";
+
+/// All platforms, by name.
+pub fn platforms(conn: &mut PgConnection) -> Result<Vec<Platform>> {
+    documents(conn, sql_query(format!("SELECT {PLATFORM} AS document FROM farm.platform_view p ORDER BY p.name")))
+}
+
+/// All builders, by name, or the one of that name.
+pub fn builders(conn: &mut PgConnection, name: Option<&BuilderName>) -> Result<Vec<Builder>> {
+    let query = format!(
+        "SELECT jsonb_build_object('name', b.name, 'state', b.state, 'reason', b.reason, 'alive', b.alive,
+           'last_seen', b.last_seen_at, 'version', b.version, 'arches', b.arches, 'slots', b.slots,
+           'running', (SELECT coalesce(jsonb_agg({RUNNING} ORDER BY r.started_at), '[]')
+                       FROM farm.running_view r WHERE r.builder = b.name)) AS document
+         FROM farm.builder_view b WHERE $1 IS NULL OR b.name = $1 ORDER BY b.name"
+    );
+    documents(conn, sql_query(query).bind::<Nullable<Text>, _>(name.map(BuilderName::as_str)))
+}
+
+/// What is being built, the longest first.
+pub fn running(conn: &mut PgConnection, limit: u32) -> Result<Vec<RunningTask>> {
+    let query = format!("SELECT {RUNNING} AS document FROM farm.running_view r ORDER BY r.started_at LIMIT $1");
+    documents(conn, sql_query(query).bind::<BigInt, _>(i64::from(limit)))
+}
+
+/// The state of the whole queue.
+pub fn queue(conn: &mut PgConnection) -> Result<Queue> {
+    let query = format!(
+        "SELECT jsonb_build_object(
+           'submitted', (SELECT count(*) FROM farm.job WHERE state = 'submitted'),
+           'waiting', (SELECT count(*) FROM farm.task t JOIN farm.job j ON j.id = t.job_id
+                       WHERE j.after_job IS NOT NULL AND t.state = 'waiting'),
+           'pending', (SELECT count(*) FROM farm.ready),
+           'running', (SELECT count(*) FROM farm.running_view),
+           'oldest_pending', (SELECT min(t.created_at) FROM farm.ready r JOIN farm.task t ON t.id = r.task_id),
+           'platforms', (SELECT coalesce(jsonb_agg({PLATFORM} ORDER BY p.name), '[]') FROM farm.platform_view p)) AS document"
+    );
+    documents(conn, sql_query(query))?.pop().ok_or_else(|| DbError::Data("the queue has no state".to_owned()))
+}

@@ -1,0 +1,62 @@
+use diesel::{
+    PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    sql_types::{BigInt, Binary, Integer, Nullable},
+};
+use farm_types::{AttemptNumber, Digest, TaskId};
+use serde::Deserialize;
+
+use crate::{DbError, Result, document::document};
+
+/// Where the log of an attempt is.
+#[derive(Debug, Clone, Deserialize)]
+pub struct LogPlace {
+    /// Which attempt.
+    pub number: AttemptNumber,
+    /// Whether the attempt has ended: nothing more will come.
+    pub ended: bool,
+    /// Bytes of log so far, unpacked.
+    pub size: u64,
+    /// The blob that holds it whole, gzip compressed; while there is none it is in chunks.
+    pub blob: Option<Digest>,
+}
+
+/// Finds the log of an attempt, of the latest one when none is named. `None`: no attempt has begun.
+pub fn log_place(conn: &mut PgConnection, task: TaskId, attempt: Option<AttemptNumber>) -> Result<Option<LogPlace>> {
+    let query = sql_query(
+        "SELECT jsonb_build_object('number', number, 'ended', outcome IS NOT NULL, 'size', log_size,
+           'blob', encode(log_digest, 'hex')) AS document FROM farm.attempt_view
+         WHERE task_id = $1 AND ($2 IS NULL OR number = $2) ORDER BY number DESC LIMIT 1",
+    )
+    .bind::<BigInt, _>(task.0)
+    .bind::<Nullable<Integer>, _>(attempt.map(|a| a.0));
+    match (document(conn, query)?, attempt) {
+        (None, Some(attempt)) => Err(DbError::NotFound(format!("task {task} has no attempt {attempt}"))),
+        (place, _) => Ok(place),
+    }
+}
+
+/// Pieces of a log, gzip compressed, from the one that holds byte `start` on, 64 at most, with where each begins.
+pub fn log_chunks(
+    conn: &mut PgConnection,
+    task: TaskId,
+    attempt: AttemptNumber,
+    start: u64,
+) -> Result<Vec<(u64, Vec<u8>)>> {
+    #[derive(QueryableByName)]
+    struct Chunk {
+        #[diesel(sql_type = BigInt)]
+        start: i64,
+        #[diesel(sql_type = Binary)]
+        data: Vec<u8>,
+    }
+    let start = i64::try_from(start).map_err(|e| DbError::Data(e.to_string()))?;
+    let chunks: Vec<Chunk> = sql_query(
+        "SELECT start, data FROM farm.log_chunk WHERE task_id = $1 AND attempt = $2 AND start + length > $3
+         ORDER BY start LIMIT 64",
+    )
+    .bind::<BigInt, _>(task.0)
+    .bind::<Integer, _>(attempt.0)
+    .bind::<BigInt, _>(start)
+    .load(conn)?;
+    Ok(chunks.into_iter().map(|c| (u64::try_from(c.start).unwrap_or(0), c.data)).collect())
+}

@@ -1,0 +1,15 @@
+//! What people see, as the types of [`farm_api::people`]. Each function is one query.
+
+mod artifacts;
+mod farm;
+mod jobs;
+mod logs;
+mod tasks;
+mod why;
+
+pub use artifacts::{StoredArtifact, artifact};
+pub use farm::{builders, platforms, queue, running};
+pub use jobs::{job, jobs};
+pub use logs::{LogPlace, log_chunks, log_place};
+pub use tasks::task;
+pub use why::why;

@@ -1,0 +1,56 @@
+use diesel::{PgConnection, sql_query, sql_types::BigInt};
+use farm_api::people::Task;
+use farm_types::TaskId;
+
+use crate::{DbError, Result, document::documents};
+
+/// SQL that makes a task's document out of a row `t` of `farm.task_view`.
+pub(super) struct TaskDocument {
+    line: &'static str,
+    more: &'static str,
+}
+
+pub(super) const TASK: TaskDocument = TaskDocument {
+    line: "jsonb_build_object('id', t.id, 'job', t.job_id, 'platform', t.platform, 'state', t.state, 'cause', t.cause,
+      'stage', t.stage, 'message', t.message, 'excerpt', t.excerpt, 'builder', t.builder, 'created', t.created_at,
+      'started', t.started_at, 'finished', t.finished_at, 'url', '/tasks/' || t.id,
+      'log_url', '/api/v1/tasks/' || t.id || '/log')",
+    more: " || jsonb_build_object(
+      'attempts', (SELECT coalesce(jsonb_agg(jsonb_build_object('number', a.number, 'builder', a.builder,
+          'outcome', a.outcome, 'cause', a.cause, 'stage', a.stage, 'message', a.message, 'stages', a.stages,
+          'started', a.started_at, 'finished', a.finished_at, 'log_size', a.log_size) ORDER BY a.number), '[]')
+        FROM farm.attempt_view a WHERE a.task_id = t.id),
+      'artifacts', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', f.id, 'kind', f.kind, 'name', f.name,
+          'digest', encode(f.digest, 'hex'), 'size', f.size, 'url', '/artifacts/' || f.id || '/')
+          ORDER BY f.kind, f.name), '[]')
+        FROM farm.artifact f WHERE f.task_id = t.id AND f.attempt = t.attempts))",
+};
+
+impl TaskDocument {
+    /// Without attempts and artifacts, for lists.
+    pub(super) fn line(&self) -> String {
+        self.line.to_owned()
+    }
+
+    /// With everything.
+    pub(super) fn whole(&self) -> String {
+        format!("({}{})", self.line, self.more)
+    }
+}
+
+/// Names may hold anything that a file name may, and encoding for URLs is not the database's business.
+pub(super) fn complete_urls(task: &mut Task) {
+    for artifact in &mut task.artifacts {
+        artifact.url = farm_api::paths::artifact(artifact.id, &artifact.name);
+    }
+}
+
+/// A task with everything about it.
+pub fn task(conn: &mut PgConnection, id: TaskId) -> Result<Task> {
+    let query = format!("SELECT {} AS document FROM farm.task_view t WHERE t.id = $1", TASK.whole());
+    let mut task: Task = documents(conn, sql_query(query).bind::<BigInt, _>(id.0))?
+        .pop()
+        .ok_or_else(|| DbError::NotFound(format!("there is no task {id}")))?;
+    complete_urls(&mut task);
+    Ok(task)
+}
