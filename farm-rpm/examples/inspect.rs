@@ -15,25 +15,16 @@ fn main() -> Result<(), ReadError> {
         for warning in &report.warnings {
             println!("  warning [{}]: {warning}", warning.code());
         }
-        match (report.package, read_binary(&path, &limits)?.package) {
-            (Some(source), _) => {
-                println!(
-                    "  {}, {} files, {} payload of {} bytes",
-                    source.nevra,
-                    source.files.len(),
-                    source.compression,
-                    source.payload_size
-                );
-                source
-                    .build_requires
-                    .iter()
-                    .filter(|needed| !needed.is_rpmlib())
-                    .for_each(|needed| println!("  needs {needed}"));
+        let Some(source) = report.package else {
+            if let Some(binary) = read_binary(&path, &limits)?.package {
+                println!("  {} from {}", binary.nevra, binary.source_rpm.as_deref().unwrap_or("nothing"));
             }
-            (None, Some(binary)) => {
-                println!("  {} from {}", binary.nevra, binary.source_rpm.as_deref().unwrap_or("nothing"))
-            }
-            (None, None) => {}
+            continue;
+        };
+        let (files, packing, size) = (source.files.len(), source.compression, source.payload_size);
+        println!("  {}, {files} files, {packing} payload of {size} bytes", source.nevra);
+        for needed in source.build_requires.iter().filter(|needed| !needed.is_rpmlib()) {
+            println!("  needs {needed}");
         }
     }
     Ok(())

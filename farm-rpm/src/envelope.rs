@@ -54,9 +54,11 @@ fn read_parts<R: Read>(input: &mut Take<R>, limits: &Limits) -> Result<Envelope,
     let failed = checks.into_iter().find_map(|check| check.failed());
     let compression = match failed {
         _ if input.limit() == 0 => Err(Problem::TooLarge { limit: limits.package }),
-        // Without a digest of its own, the header may be what is damaged.
-        Some(algorithm) if !sealed => return Err(Problem::PayloadDigestMismatch { algorithm }.into()),
-        Some(algorithm) => Err(explain(algorithm, stated_size(&signature, &header)?, payload_size)),
+        Some(algorithm) => {
+            let problem = explain(algorithm, stated_size(&signature, &header)?, payload_size);
+            // A header without a digest of its own may be what is damaged.
+            if sealed { Err(problem) } else { return Err(problem.into()) }
+        }
         None => payload::compression(&header, &head),
     };
     Ok(Envelope { header, payload_size, compression })

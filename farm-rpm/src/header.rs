@@ -15,8 +15,10 @@ const ENTRY: usize = INDEX_ENTRY_SIZE as usize;
 /// What rpm itself takes at most; real headers have about 100 tags.
 const MOST_TAGS: u32 = 0xffff;
 
-/// More items than any list of a real package has, few enough to hold all of them.
-const MOST_ITEMS: usize = 1 << 20;
+/// More items, and more bytes of text, than any list that is read here has in a real package. Lists may share their data, so the size
+/// of the header alone is no bound.
+const MOST_ITEMS: usize = 1 << 17;
+const MOST_TEXT: usize = 4 << 20;
 
 /// Why a reading ended: a fault of the disk or of the package.
 #[derive(Debug)]
@@ -105,14 +107,16 @@ impl Header {
     /// A text, or the first of a list of texts (of translations, the untranslated one).
     pub fn text(&self, tag: impl Into<u32>) -> Result<Option<String>, Problem> {
         let Some(entry) = self.entry(tag.into()) else { return Ok(None) };
-        self.raw_texts(entry).next().transpose().map(|text| text.map(|text| decode(text).into_owned()))
+        let text = self.raw_texts(entry).next().transpose()?;
+        text.map(|text| self.spend(entry, text, &mut 0)).transpose()
     }
 
     /// A list of texts, empty where the tag is missing.
     pub fn texts(&self, tag: impl Into<u32>) -> Result<Vec<String>, Problem> {
         let Some(entry) = self.entry(tag.into()) else { return Ok(Vec::new()) };
         self.bounded(entry)?;
-        self.raw_texts(entry).map(|text| text.map(|text| decode(text).into_owned())).collect()
+        let mut spent = 0;
+        self.raw_texts(entry).map(|text| self.spend(entry, text?, &mut spent)).collect()
     }
 
     /// Whether the tag has texts that are not UTF-8.
@@ -165,6 +169,7 @@ impl Header {
             let room = self.data().len().checked_sub(entry.offset);
             let width = fixed_width(kind).ok_or_else(|| self.corrupt(tag, format!("has the unknown type {kind}")))?;
             match room {
+                _ if kind == 6 && count != 1 => Err(self.corrupt(tag, format!("is one text, {count} times"))),
                 Some(room) if entry.count > 0 && entry.count <= room / width => Ok(entry),
                 _ => Err(self.corrupt(tag, format!("points outside of the data ({count} items at {offset})"))),
             }
@@ -174,14 +179,21 @@ impl Header {
     fn raw_texts(&self, entry: &Entry) -> impl Iterator<Item = Result<&[u8], Problem>> {
         let (tag, is_text) = (entry.tag, matches!(entry.kind, 6 | 8 | 9));
         let mut rest = &self.data()[entry.offset..];
-        let count = if entry.kind == 6 { 1 } else { entry.count };
-        (0..count).map(move |_| {
+        (0..entry.count).map(move |_| {
             let end = rest.iter().position(|byte| *byte == 0).filter(|_| is_text);
             let end = end.ok_or_else(|| self.corrupt(tag, if is_text { "does not end" } else { "is not text" }))?;
             let (text, after) = rest.split_at(end);
             rest = &after[1..];
             Ok(text)
         })
+    }
+
+    fn spend(&self, entry: &Entry, text: &[u8], spent: &mut usize) -> Result<String, Problem> {
+        *spent += text.len();
+        match *spent {
+            0..=MOST_TEXT => Ok(decode(text).into_owned()),
+            _ => Err(self.corrupt(entry.tag, format!("has more than {MOST_TEXT} bytes of text"))),
+        }
     }
 
     fn bounded(&self, entry: &Entry) -> Result<(), Problem> {
