@@ -61,6 +61,17 @@ fn builds_for(machine: &str, arch: &str) -> bool {
     false
 }
 
+impl ArchRefusal {
+    /// Stable name of the refusal, for scripts.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::InExcludeArch { .. } => "in_exclude_arch",
+            Self::NotInExclusiveArch { .. } => "not_in_exclusive_arch",
+            Self::NotInBuildArch { .. } => "not_in_build_arch",
+        }
+    }
+}
+
 impl SourcePackage {
     /// Whether this package builds on a platform of `arch`, by what its header says. The header was made on one machine, so the
     /// spec may still say otherwise on another.

@@ -11,14 +11,15 @@
 //!
 //! One pass over the bytes, front to back, in memory that does not grow with the package: lead, signature header, header,
 //! then the payload through every digest that the package carries. Bytes are hostile until proven otherwise:
-//! - The headers are parsed here and not by the `rpm` crate, which lends its tag names and flags. Version 0.30 of it trusts what the
-//!   file says: an offset outside the data is a slice panic, a count of `0xffffffff` reserves gigabytes, index and data sizes are
-//!   added up in 32 bits, and one badly encoded string in a header that calls itself UTF-8 hides all of them.
-//! - The payload is **not** decompressed. Every package that a tool of the last twenty years wrote has a digest over the compressed
-//!   payload (MD5 over header and payload until rpm 4.13, SHA-256 since; a package with none is refused), and names and sizes of the files are
-//!   in the header, which the digests cover and which rpm itself goes by: it refuses archive members that the header does not
-//!   list. So unpacking here would prove nothing that the build in its chroot does not, at the price of every decompressor
-//!   and every decompression bomb in a process that holds the database.
+//! - The headers are parsed here and not by the `rpm` crate, which lends its tag names and flags. Version 0.30 of it trusts what
+//!   the file says: an offset outside the data is a slice panic, a count of `0xffffffff` asks for 64 GiB and aborts the process,
+//!   index and data sizes are added up in 32 bits, and one badly encoded string in a header that calls itself UTF-8 hides the
+//!   whole list that it is in.
+//! - The payload is **not** decompressed. Every package of the last twenty years has a digest over the compressed payload (MD5 over
+//!   header and payload until rpm 4.13, SHA-256 since; a package with none is refused). Names and sizes of the files are in the
+//!   header, which the digests cover and which rpm itself goes by: it refuses an archive with a member that the header does not
+//!   list. So unpacking here would prove nothing that the build in its chroot does not, at the price of every decompressor and
+//!   every decompression bomb in a process that holds the database.
 //!
 //! The functions block: call them where blocking is allowed.
 
