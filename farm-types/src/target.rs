@@ -55,6 +55,17 @@ pub enum TargetProblem {
     },
 }
 
+impl TargetProblem {
+    /// Stable name of the problem, for scripts.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => "unknown_target",
+            Self::Disabled { .. } => "disabled_target",
+            Self::Nothing { .. } => "no_target",
+        }
+    }
+}
+
 impl TargetList {
     /// Takes lists as people write them: comma or blank separated, repeated options one after the other.
     pub fn parse<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> Self {

@@ -252,6 +252,19 @@ BEGIN
   RETURN v_count;
 END $$;
 
+-- The pieces of a log are put together in a blob: record it, drop them.
+CREATE FUNCTION farm.seal_log(p_task bigint, p_attempt int, p_digest farm.sha256, p_size bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  INSERT INTO farm.blob (digest, size) VALUES (p_digest, p_size) ON CONFLICT (digest) DO NOTHING;
+  UPDATE farm.attempt SET log_digest = p_digest WHERE task_id = p_task AND number = p_attempt AND outcome IS NOT NULL AND log_digest IS NULL;
+  IF NOT FOUND THEN
+    PERFORM farm.refuse('conflict', format('attempt %s of task %s runs, or has its log sealed', p_attempt, p_task));
+  END IF;
+  INSERT INTO farm.artifact (task_id, attempt, kind, name, digest, size) VALUES (p_task, p_attempt, 'log', 'build.log.gz', p_digest, p_size);
+  DELETE FROM farm.log_chunk WHERE task_id = p_task AND attempt = p_attempt;
+END $$;
+
 -- Withdraws one task wherever it is. Answers whether there was anything to withdraw.
 CREATE FUNCTION farm.cancel_task(p_task bigint, p_message text) RETURNS boolean LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE

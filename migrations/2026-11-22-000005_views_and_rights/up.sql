@@ -80,7 +80,7 @@ GRANT SELECT (task_id, number, builder_id, outcome) ON farm.attempt TO farm_hub;
 GRANT SELECT (id, job_id, platform) ON farm.task TO farm_hub;
 GRANT SELECT (platform, task_id, not_before) ON farm.ready TO farm_hub;
 
-GRANT EXECUTE ON FUNCTION farm.reap TO farm_janitor;
+GRANT EXECUTE ON FUNCTION farm.reap, farm.seal_log TO farm_janitor;
 GRANT SELECT, DELETE ON farm.upload TO farm_janitor;
 
 RESET ROLE;

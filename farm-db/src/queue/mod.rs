@@ -15,8 +15,10 @@ mod claim;
 mod finish;
 mod lease;
 mod people;
+mod seal;
 
 pub use claim::{ClaimedTask, claim, hello};
 pub use finish::{finish, reap, release};
 pub use lease::{append_log, gone, held, renew, source, stage_began};
 pub use people::{cancel_job, retry_job};
+pub use seal::{UnsealedLog, seal_log, unsealed_logs};

@@ -35,28 +35,36 @@ pub fn log_place(conn: &mut PgConnection, task: TaskId, attempt: Option<AttemptN
     }
 }
 
-/// Pieces of a log, gzip compressed, from the one that holds byte `start` on, 64 at most, with where each begins.
-pub fn log_chunks(
-    conn: &mut PgConnection,
-    task: TaskId,
-    attempt: AttemptNumber,
-    start: u64,
-) -> Result<Vec<(u64, Vec<u8>)>> {
-    #[derive(QueryableByName)]
-    struct Chunk {
-        #[diesel(sql_type = BigInt)]
-        start: i64,
-        #[diesel(sql_type = Binary)]
-        data: Vec<u8>,
+/// A piece of a log.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct LogChunk {
+    /// Offset of its first byte in the log.
+    #[diesel(sql_type = BigInt)]
+    pub start: i64,
+    /// How many bytes it is, unpacked.
+    #[diesel(sql_type = Integer)]
+    pub length: i32,
+    /// The bytes, gzip compressed.
+    #[diesel(sql_type = Binary)]
+    pub data: Vec<u8>,
+}
+
+impl LogChunk {
+    /// Offset of the first byte after it.
+    pub fn end(&self) -> u64 {
+        u64::try_from(self.start + i64::from(self.length)).unwrap_or(0)
     }
+}
+
+/// Pieces of a log in order, from the one that holds byte `start` on, 64 at most.
+pub fn log_chunks(conn: &mut PgConnection, task: TaskId, attempt: AttemptNumber, start: u64) -> Result<Vec<LogChunk>> {
     let start = i64::try_from(start).map_err(|e| DbError::Data(e.to_string()))?;
-    let chunks: Vec<Chunk> = sql_query(
-        "SELECT start, data FROM farm.log_chunk WHERE task_id = $1 AND attempt = $2 AND start + length > $3
+    Ok(sql_query(
+        "SELECT start, length, data FROM farm.log_chunk WHERE task_id = $1 AND attempt = $2 AND start + length > $3
          ORDER BY start LIMIT 64",
     )
     .bind::<BigInt, _>(task.0)
     .bind::<Integer, _>(attempt.0)
     .bind::<BigInt, _>(start)
-    .load(conn)?;
-    Ok(chunks.into_iter().map(|c| (u64::try_from(c.start).unwrap_or(0), c.data)).collect())
+    .load(conn)?)
 }

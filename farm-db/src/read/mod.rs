@@ -10,6 +10,6 @@ mod why;
 pub use artifacts::{StoredArtifact, artifact};
 pub use farm::{builders, platforms, queue, running};
 pub use jobs::{job, jobs};
-pub use logs::{LogPlace, log_chunks, log_place};
+pub use logs::{LogChunk, LogPlace, log_chunks, log_place};
 pub use tasks::task;
 pub use why::why;

@@ -1,0 +1,81 @@
+//! The loops around the chores.
+
+use std::{future::Future, time::Duration};
+
+use anyhow::Context as _;
+use farm_daemon::{Backoff, CancellationToken, Supervisor, http, ready};
+use farm_db::Pool;
+use farm_store::Store;
+use tracing::{info, warn};
+
+use crate::{
+    Config,
+    chores::{Report, Tools, reap, seal_logs, uploads},
+};
+
+/// How often stale uploads are looked for.
+const UPLOADS_PERIOD: Duration = Duration::from_secs(600);
+
+/// Does the chores until told to end.
+pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let pool = Pool::new(&config.database, 3)?;
+    pool.probe().await.context("the janitor cannot use its database")?;
+    let store = Store::open(&config.store, &config.spool)?;
+    let tools = Tools { pool: pool.clone(), store, config: config.clone() };
+
+    let mut parts = Supervisor::new(shutdown.clone());
+    let every = Duration::from_secs;
+    parts.spawn("reaping leases", repeat("reap", every(config.reap_seconds), &tools, reap::run_once, &shutdown));
+    parts
+        .spawn("sealing logs", repeat("seal_logs", every(config.seal_seconds), &tools, seal_logs::run_once, &shutdown));
+    parts.spawn("forgetting uploads", repeat("uploads", UPLOADS_PERIOD, &tools, uploads::run_once, &shutdown));
+    let up = move || {
+        let pool = pool.clone();
+        async move { pool.probe().await.map_err(|error| error.to_string()) }
+    };
+    parts.spawn("serving health and metrics", http::serve_health(config.metrics, up, shutdown));
+    ready(None);
+    parts.wait().await
+}
+
+/// Runs a chore again and again. A fault (the database is away, the store is full) is logged and tried again later.
+fn repeat<R, F>(
+    name: &'static str,
+    period: Duration,
+    tools: &Tools,
+    run_once: R,
+    shutdown: &CancellationToken,
+) -> impl Future<Output = anyhow::Result<()>> + Send + 'static
+where
+    R: Fn(Tools) -> F + Send + 'static,
+    F: Future<Output = anyhow::Result<Report>> + Send,
+{
+    let (tools, shutdown) = (tools.clone(), shutdown.clone());
+    async move {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        while !shutdown.is_cancelled() {
+            match run_once(tools.clone()).await {
+                Ok(report) => {
+                    backoff.reset();
+                    metrics::counter!("farm_chore_done_total", "chore" => name).increment(report.done);
+                    if report.done > 0 {
+                        info!(chore = name, done = report.done, "chore {name}: dealt with {}", report.done);
+                    }
+                    if report.more {
+                        continue;
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(period) => {}
+                        () = shutdown.cancelled() => {}
+                    }
+                }
+                Err(error) => {
+                    metrics::counter!("farm_chore_faults_total", "chore" => name).increment(1);
+                    warn!(chore = name, "chore {name} could not be done: {error:#}; trying again");
+                    backoff.wait(&shutdown).await;
+                }
+            }
+        }
+        Ok(())
+    }
+}
