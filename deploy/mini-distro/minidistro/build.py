@@ -23,7 +23,8 @@ def build(suite: Suite, into: Path, apt: Apt, progress: Progress) -> None:
     packages = [one.package for one in chosen]
     progress.say(f"index read: {len(chosen)} of {len(index)} packages needed")
     fetched = apt.download(packages, progress)
-    progress.say(f"downloaded: {fetched / 1e6:.0f} MB")
+    total = sum(package.size for package in packages)
+    progress.say(f"downloaded: {total / 1e6:.0f} MB, {fetched / 1e6:.0f} of it in this run")
 
     work = into / "work"
     work.mkdir()
@@ -37,4 +38,4 @@ def build(suite: Suite, into: Path, apt: Apt, progress: Progress) -> None:
     count = cut(spec, tree.root, repo, work, progress)
     shutil.rmtree(work)
     size = sum(file.stat().st_size for file in repo.iterdir())
-    progress.say(f"made: {count} packages, {size / 1e6:.0f} MB, in {repo.parent.parent / suite.release}")
+    progress.say(f"made: {count} packages, {size / 1e6:.0f} MB")

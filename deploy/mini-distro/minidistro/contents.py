@@ -9,7 +9,7 @@ BASE = """
 
 # What packages ask for by BuildRequires.
 DEVEL = """
-    gcc g++ libc6-dev pkgconf m4 autoconf automake libtool bison flex gettext texinfo perl
+    gcc g++ libc6-dev pkgconf m4 autoconf automake libtool bison flex gettext texinfo info perl
     python3 zlib1g-dev libbz2-dev liblzma-dev libzstd-dev libncurses-dev libreadline-dev
     libexpat1-dev libpopt-dev libssl-dev libcap-dev libacl1-dev libselinux1-dev
 """.split()
@@ -17,7 +17,7 @@ DEVEL = """
 # Never packaged: helpers of maintainer scripts, Debian's own management, heavy options.
 DROP = frozenset(
     """
-    dpkg debconf debconf-2.0 base-files base-passwd dash init-system-helpers install-info adduser
+    dpkg debconf debconf-2.0 base-files base-passwd dash init-system-helpers adduser
     libpam-runtime tzdata sensible-utils ucf media-types netbase login login.defs mount libasan8
     libtsan2 liblsan0 libubsan1 libitm1 libhwasan0 libquadmath0 libgprofng0 perl-modules-doc
     logsave libsystemd-shared gnupg gpg linux-sysctl-defaults libgcc-12-doc sysvinit-utils

@@ -21,7 +21,8 @@ def cut(spec: Path, root: Path, repo: Path, work: Path, progress: Progress) -> i
     for name, value in definitions.items():
         command += ["--define", f"{name} {value}"]
     # A home of its own: the macros of the user who runs this must not take part.
-    env = {**os.environ, "HOME": str(work), "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH, "LC_ALL": "C.UTF-8"}
+    env = {**os.environ, "HOME": str(work), "LC_ALL": "C.UTF-8"}
+    env["SOURCE_DATE_EPOCH"] = SOURCE_DATE_EPOCH
     progress.run(
         [*command, str(spec)],
         lambda: f"writing packages: {_count(repo)} so far",

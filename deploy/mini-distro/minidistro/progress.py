@@ -24,11 +24,23 @@ class Progress:
         elapsed = time.monotonic() - self.start
         print(f"{self.label} {elapsed:6.1f} s  {text}", file=sys.stderr, flush=True)
 
-    def run(self, command: list[str], doing: Callable[[], str], log: Path, **popen) -> None:
+    def run(
+        self,
+        command: list[str],
+        doing: Callable[[], str],
+        log: Path,
+        env: dict[str, str],
+        cwd: Path | None = None,
+    ) -> None:
         """Run a long command with its output in `log`; say what it is `doing` now and then."""
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **popen
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=env,
+                cwd=cwd,
             )
             try:
                 while (code := _wait(process)) is None:
@@ -40,7 +52,7 @@ class Progress:
             raise Failure("\n".join([f"{command[0]} ended with status {code}:", *tail]))
 
 
-def _wait(process: subprocess.Popen) -> int | None:
+def _wait(process: subprocess.Popen[bytes]) -> int | None:
     try:
         return process.wait(HEARTBEAT_SECS)
     except subprocess.TimeoutExpired:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .contents import BASE
-from .suites import Suite
+from .suites import ARCH, Suite
 from .tree import Tree
 
 _MACROS = Path(__file__).with_name("macros.mini")
@@ -45,6 +45,8 @@ def add_skeleton(tree: Tree, suite: Suite) -> list[OwnPackage]:
     macros = _MACROS.read_text()
     macros = macros.replace("@DIST@", suite.dist).replace("@VERSION@", suite.version)
     tree.put("mini-rpm-config", "etc/rpm/macros.mini", macros)
+    flags = f"optflags: {ARCH} -O2 -g -fstack-protector-strong\n"
+    tree.put("mini-rpm-config", "etc/rpmrc", flags)
     releases = ["fedora-release", "fedora-release-common", "redhat-release", "system-release"]
     configs = ["redhat-rpm-config", "system-rpm-config", "epel-rpm-macros", "fedora-rpm-macros",
                "systemd-rpm-macros", "python-rpm-macros", "python3-rpm-macros", "perl-macros"]

@@ -40,7 +40,10 @@ Never built itself: its subpackages are the distribution.
 
 # As glibc does on Fedora: refresh the linker cache after a transaction that brought libraries.
 _TRIGGERS = {
-    "libc-bin": "%transfiletriggerin -n libc-bin -P 2000000 -- /usr/lib64\n/usr/sbin/ldconfig || :\n"
+    "libc-bin": """\
+%transfiletriggerin -n libc-bin -P 2000000 -- /usr/lib64
+/usr/sbin/ldconfig || :
+"""
 }
 
 

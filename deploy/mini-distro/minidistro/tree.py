@@ -60,7 +60,7 @@ class Tree:
 
         aside.mkdir()
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for package, unpacked in zip(packages, pool.map(unpack, packages)):
+            for package, unpacked in zip(packages, pool.map(unpack, packages), strict=True):
                 self._merge(package.name, unpacked)
                 shutil.rmtree(unpacked)
                 self._add_links(package.name)
