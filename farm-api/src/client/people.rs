@@ -14,7 +14,8 @@ use super::{
 use crate::{
     paths,
     people::{
-        Artifact, Builder, Job, JobFilter, JobPage, NewJob, NewUpload, Platform, Queue, Retry, Task, Upload, Whoami, Why,
+        Artifact, Builder, Job, JobFilter, JobPage, NewJob, NewUpload, Platform, Queue, Retry, Task, Upload, Whoami,
+        Why,
     },
 };
 

@@ -96,7 +96,9 @@ impl Transport {
     /// The same, with a bearer token.
     pub fn with_token(mut self, token: &str) -> Result<Self, ClientError> {
         let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| {
-            ClientError::Local(std::io::Error::other("the token holds characters that no token has: is it the right file?"))
+            ClientError::Local(std::io::Error::other(
+                "the token holds characters that no token has: is it the right file?",
+            ))
         })?;
         value.set_sensitive(true);
         self.authorization = Some(value);

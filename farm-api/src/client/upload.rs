@@ -59,7 +59,8 @@ impl PeopleClient {
                 Ok(_) => self.nonsense("it took bytes and has no more than before"),
                 Err(error) => error,
             };
-            let again = error.is_passing() || matches!(error.code(), Some(ErrorCode::WrongOffset | ErrorCode::NotFound));
+            let again =
+                error.is_passing() || matches!(error.code(), Some(ErrorCode::WrongOffset | ErrorCode::NotFound));
             if !again {
                 return Err(error);
             }

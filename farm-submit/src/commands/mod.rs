@@ -1,0 +1,12 @@
+//! What each command does.
+
+pub mod change;
+pub mod completions;
+pub mod download;
+pub mod farm;
+pub mod list;
+pub mod logs;
+pub mod show;
+pub mod submit;
+pub mod watch;
+pub mod why;

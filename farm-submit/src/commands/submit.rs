@@ -1,0 +1,139 @@
+//! `farm-submit`: look at the files, bring them to the farm, create the job, wait for its end.
+
+use std::path::PathBuf;
+
+use farm_api::{
+    client::{ClientError, PeopleClient, Uploaded},
+    people::{Job, NewJob, NewSource},
+};
+use farm_types::{Digest, JobKey};
+use uuid::Uuid;
+
+use super::watch::{self, Interrupt, JobDocument};
+use crate::{
+    cli::SubmitArgs,
+    exit::{Exit, Failure, rejected},
+    output::{Output, warn},
+    progress::FileProgress,
+    sources::{self, LocalFile, shown_path},
+};
+
+/// Submits a job.
+pub async fn run(args: &SubmitArgs, client: &PeopleClient, output: &mut Output) -> Result<Exit, Failure> {
+    let mut interrupt = Interrupt::listen()?;
+    let sources = tokio::select! {
+        sources = bring(args, client, output.live) => sources?,
+        () = interrupt.wait() => return Err(Failure::Interrupted("interrupted; nothing was submitted".to_owned())),
+    };
+    let new = new_job(args, sources)?;
+    let job = tokio::select! {
+        job = create(client, &new) => job?,
+        () = interrupt.wait() => return Err(Failure::Interrupted(format!(
+            "interrupted while the job was handed in; the same command with --id {} finds it or makes it", new.key
+        ))),
+    };
+    output.note(&format!("Job {}: {}", job.id, crate::show::shown(&client.url(&job.url))))?;
+    if args.no_wait {
+        if output.json {
+            output.document(&JobDocument { job: &job })?;
+        }
+        return Ok(Exit::Done);
+    }
+    watch::to_the_end(job.id, client, output, args.quiet, &mut interrupt).await
+}
+
+/// Looks at all files first, and only then sends the first byte.
+async fn bring(args: &SubmitArgs, client: &PeopleClient, live: bool) -> Result<Vec<NewSource>, Failure> {
+    let live = live && !args.quiet;
+    let files = sources::look(&args.files).map_err(Failure::Usage)?;
+    let digests = digests(&files, live).await?;
+    for file in files.iter().filter(|file| !file.looks_like_rpm) {
+        warn(&format!("{}: does not begin as an RPM package does", shown_path(&file.path)));
+    }
+    let mut sources = Vec::new();
+    for (file, digest) in files.iter().zip(digests) {
+        upload(file, digest, client, live, args.quiet).await?;
+        sources.push(NewSource { name: file.name.clone(), digest });
+    }
+    Ok(sources)
+}
+
+async fn digests(files: &[LocalFile], live: bool) -> Result<Vec<Digest>, Failure> {
+    let mut digests: Vec<Digest> = Vec::new();
+    let mut problems = Vec::new();
+    for file in files {
+        let progress = FileProgress::brief(live, "reading  ", &file.name, file.size);
+        let (this, at) = (file.clone(), progress.clone());
+        let digest = tokio::task::spawn_blocking(move || sources::digest(&this, |bytes| at.at(bytes))).await;
+        progress.end("read");
+        match digest.map_err(|error| Failure::Local(error.to_string()))? {
+            Ok(digest) => {
+                if let Some(first) = digests.iter().position(|other| *other == digest) {
+                    let (this, first) = (shown_path(&file.path), shown_path(&files[first].path));
+                    problems.push(format!("{this}: has the same content as {first}"));
+                }
+                digests.push(digest);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(digests) } else { Err(Failure::Usage(problems)) }
+}
+
+async fn upload(
+    file: &LocalFile,
+    digest: Digest,
+    client: &PeopleClient,
+    live: bool,
+    quiet: bool,
+) -> Result<(), Failure> {
+    let progress = FileProgress::begin(live, quiet, "uploading", &file.name, file.size);
+    let at = progress.clone();
+    let path: &PathBuf = &file.path;
+    match client.upload(path, digest, file.size, move |bytes| at.at(bytes)).await {
+        Ok(Uploaded::Sent) => progress.end("uploaded"),
+        Ok(Uploaded::WasThere) => progress.skip("the farm has it already"),
+        Err(error) => {
+            progress.skip("was not uploaded");
+            return Err(about(file, error));
+        }
+    }
+    Ok(())
+}
+
+/// A refusal says which file it is about.
+fn about(file: &LocalFile, error: ClientError) -> Failure {
+    match error {
+        ClientError::Refused(mut body) => {
+            body.message = format!("{}: {}", file.name, body.message);
+            ClientError::Refused(body).into()
+        }
+        other => other.into(),
+    }
+}
+
+fn new_job(args: &SubmitArgs, sources: Vec<NewSource>) -> Result<NewJob, Failure> {
+    let key = match &args.id {
+        Some(id) => id.clone(),
+        // Made before the first try and kept for every further one: a lost answer must not make a second job.
+        None => Uuid::new_v4().to_string().parse::<JobKey>().map_err(|error| Failure::Local(error.to_string()))?,
+    };
+    Ok(NewJob {
+        key,
+        title: args.title.clone(),
+        sources,
+        targets: args.targets.clone(),
+        bucket: args.bucket.clone(),
+        class: args.class,
+        timeout_seconds: args.timeout,
+        after: args.after,
+    })
+}
+
+async fn create(client: &PeopleClient, new: &NewJob) -> Result<Job, Failure> {
+    let names: Vec<&str> = new.sources.iter().map(|source| source.name.as_str()).collect();
+    client.create_job(new).await.map_err(|error| match error {
+        ClientError::Refused(body) => rejected(&body, &names),
+        other => other.into(),
+    })
+}
