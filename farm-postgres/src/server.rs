@@ -1,0 +1,293 @@
+//! The server: started, reached, stopped.
+
+use std::{
+    collections::VecDeque,
+    fs::{File, OpenOptions},
+    io::{self, BufRead as _, BufReader, Write as _},
+    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use tracing::{info, warn};
+
+use crate::{PostgresError, Programs, account::Account, error::system, orphan};
+
+const KEEPER: &str = include_str!("keeper.sh");
+/// The role with all rights.
+const SUPERUSER: &str = "postgres";
+/// Only a part of the socket's name here: nothing listens on TCP.
+const PORT: u16 = 5432;
+/// What the system allows the path of a unix socket, without its final zero.
+const SOCKET_PATH_MAX: usize = 107;
+/// How long a start may take: making a database, or replaying what a crash left, on a slow disk.
+const START_PATIENCE: Duration = Duration::from_secs(180);
+/// How many lines of the log an error shows.
+const LOG_TAIL: usize = 30;
+
+/// How a private PostgreSQL is to be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Remove the folder when the server ends, however this process ends.
+    pub temporary: bool,
+    /// Survive a crash of the machine. Without, everything is faster, and good for tests only.
+    pub durable: bool,
+    /// More settings, as in `("max_connections", "400")`.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Options {
+    /// For data that matters.
+    pub fn persistent() -> Self {
+        Self { temporary: false, durable: true, settings: Vec::new() }
+    }
+
+    /// For data that nobody will miss: fast, and gone with this process.
+    pub fn temporary() -> Self {
+        Self { temporary: true, durable: false, settings: Vec::new() }
+    }
+
+    /// With one more setting.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// How to stop a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Cut connections, roll back, write everything out.
+    Orderly,
+    /// As in a crash: the next start recovers.
+    Crash,
+}
+
+/// A running private PostgreSQL. Dropping it stops it.
+#[derive(Debug)]
+pub struct PrivatePostgres {
+    dir: PathBuf,
+    options: Options,
+    keeper: Option<Child>,
+    /// Held while the server is ours.
+    _lock: File,
+}
+
+impl PrivatePostgres {
+    /// Starts the server whose data is in this folder, and makes the database there if there is none.
+    ///
+    /// Returns when it accepts connections. The folder holds `data/`, `postgres.log` and the socket.
+    pub fn start(dir: &Path, options: &Options) -> Result<Self, PostgresError> {
+        let excess = (socket(dir).as_os_str().len()).saturating_sub(SOCKET_PATH_MAX);
+        if excess > 0 {
+            return Err(PostgresError::PathTooLong { dir: dir.to_owned(), excess });
+        }
+        let account = Account::choose()?;
+        account.own(dir)?;
+        let dir = fs_err::canonicalize(dir).map_err(system("cannot find the folder of PostgreSQL"))?;
+        let lock = lock(&dir)?;
+        let mut server = Self { dir, options: options.clone(), keeper: None, _lock: lock };
+        server.launch(&account)?;
+        Ok(server)
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// How to connect to a database as a role: a URL that libpq understands.
+    pub fn url(&self, role: &str, database: &str) -> String {
+        let text = |bytes: &[u8]| percent_encode(bytes, NON_ALPHANUMERIC).to_string();
+        let host = text(self.dir.as_os_str().as_bytes());
+        format!("postgresql:///{}?host={host}&port={PORT}&user={}", text(database.as_bytes()), text(role.as_bytes()))
+    }
+
+    /// How to connect to a database with all rights.
+    pub fn superuser_url(&self, database: &str) -> String {
+        self.url(SUPERUSER, database)
+    }
+
+    /// Stops the server and waits until it is gone.
+    pub fn stop(mut self) -> Result<(), PostgresError> {
+        self.finish()
+    }
+
+    /// Stops the server, in good order or not, and starts it again on the same data. Connections are cut.
+    pub fn restart(&mut self, how: Shutdown) -> Result<(), PostgresError> {
+        self.end(how)?;
+        self.launch(&Account::choose()?)
+    }
+
+    fn launch(&mut self, account: &Account) -> Result<(), PostgresError> {
+        let data = self.dir.join("data");
+        let programs = programs_for(&data)?;
+        orphan::clear(&data)?;
+        let mut keeper = account
+            .command("/bin/sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(programs.path("initdb"))
+            .args(self.initdb_options())
+            .arg("--")
+            .arg(programs.path("postgres"))
+            .args(self.server_options(&data))
+            .env("DATA", &data)
+            .env("REMOVE", if self.options.temporary { self.dir.as_os_str() } else { "".as_ref() })
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            // Ctrl-C in a terminal is for the owner, who stops the server last.
+            .process_group(0)
+            .spawn()
+            .map_err(system("cannot run /bin/sh"))?;
+        let log = keeper.stderr.take();
+        self.keeper = Some(keeper);
+        match log.map(|log| self.wait_until_ready(log)) {
+            Some(Err(error)) => {
+                let _ = self.end(Shutdown::Crash);
+                Err(error)
+            }
+            _ => {
+                info!(version = programs.version(), "PostgreSQL runs in {}", self.dir.display());
+                Ok(())
+            }
+        }
+    }
+
+    fn initdb_options(&self) -> Vec<&'static str> {
+        let mut options = vec!["-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions"];
+        options.push(if self.options.durable { "--data-checksums" } else { "--no-sync" });
+        options
+    }
+
+    fn server_options(&self, data: &Path) -> Vec<String> {
+        let mut options = vec!["-D".to_owned(), data.display().to_string()];
+        let mut set = |name: &str, value: &str| options.extend(["-c".to_owned(), format!("{name}={value}")]);
+        set("listen_addresses", "");
+        set("port", &PORT.to_string());
+        set("unix_socket_directories", &self.dir.display().to_string());
+        set("unix_socket_permissions", "0700");
+        set("timezone", "UTC");
+        set("log_timezone", "UTC");
+        set("logging_collector", "off");
+        set("log_destination", "stderr");
+        if !self.options.durable {
+            for name in ["fsync", "synchronous_commit", "full_page_writes"] {
+                set(name, "off");
+            }
+        }
+        for (name, value) in &self.options.settings {
+            set(name, value);
+        }
+        options
+    }
+
+    /// Waits for the line of the log that says so. The thread that reads it goes on to copy the log to its file.
+    fn wait_until_ready(&self, log: ChildStderr) -> Result<(), PostgresError> {
+        let file = open_beside_server(File::options().append(true), &self.dir.join("postgres.log"))
+            .map_err(system("cannot write the log of PostgreSQL"))?;
+        let (sender, receiver) = mpsc::channel();
+        thread::Builder::new()
+            .name("postgres-log".to_owned())
+            .spawn(move || copy_log(log, file, &sender))
+            .map_err(system("cannot start the thread for PostgreSQL's log"))?;
+        let not_started = |why: String, log| Err(PostgresError::NotStarted { dir: self.dir.clone(), why, log });
+        match receiver.recv_timeout(START_PATIENCE) {
+            Ok(Started::Ready) => Ok(()),
+            Ok(Started::Ended(log)) => not_started(String::new(), log),
+            Err(_) => not_started(format!(" within {} seconds", START_PATIENCE.as_secs()), String::new()),
+        }
+    }
+
+    /// Tells the keeper and waits for it. Without a keeper there is nothing to do.
+    fn end(&mut self, how: Shutdown) -> Result<(), PostgresError> {
+        let Some(mut keeper) = self.keeper.take() else { return Ok(()) };
+        if let Some(mut pipe) = keeper.stdin.take() {
+            let signal = match how {
+                Shutdown::Orderly => "INT\n",
+                Shutdown::Crash => "QUIT\n",
+            };
+            // If the keeper is gone, the wait tells.
+            let _ = pipe.write_all(signal.as_bytes());
+        }
+        keeper.wait().map_err(system("cannot wait for PostgreSQL"))?;
+        Ok(())
+    }
+
+    /// Stops the server, and removes its folder if it is temporary.
+    fn finish(&mut self) -> Result<(), PostgresError> {
+        self.end(Shutdown::Orderly)?;
+        if self.options.temporary && self.dir.exists() {
+            fs_err::remove_dir_all(&self.dir).map_err(system("cannot remove the folder of PostgreSQL"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish() {
+            warn!("{error}");
+        }
+    }
+}
+
+/// What the log said about the start.
+enum Started {
+    Ready,
+    Ended(String),
+}
+
+fn copy_log(log: ChildStderr, mut file: File, started: &mpsc::Sender<Started>) {
+    let mut tail = VecDeque::with_capacity(LOG_TAIL);
+    for line in BufReader::new(log).split(b'\n').map_while(Result::ok) {
+        let _ = file.write_all(&[&line, b"\n".as_slice()].concat());
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if line.contains("database system is ready to accept connections") {
+            let _ = started.send(Started::Ready);
+        }
+        if tail.len() == LOG_TAIL {
+            tail.pop_front();
+        }
+        tail.push_back(line);
+    }
+    let _ = started.send(Started::Ended(Vec::from(tail).join("\n")));
+}
+
+fn socket(dir: &Path) -> PathBuf {
+    dir.join(format!(".s.PGSQL.{PORT}"))
+}
+
+/// Opens a file of ours in the folder, which may belong to a lesser user: no link of theirs leads us elsewhere.
+fn open_beside_server(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    options.create(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
+}
+
+/// One owner per folder.
+fn lock(dir: &Path) -> Result<File, PostgresError> {
+    let file = open_beside_server(File::options().write(true), &dir.join("lock"))
+        .map_err(system("cannot make the lock of PostgreSQL's folder"))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(PostgresError::InUse { dir: dir.to_owned() }),
+        Err(error) => Err(system("cannot lock the folder of PostgreSQL")(error)),
+    }
+}
+
+/// The programs of the version that made the data, or the newest if there is none yet.
+fn programs_for(data: &Path) -> Result<Programs, PostgresError> {
+    let made_by = fs_err::read_to_string(data.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok());
+    let programs = Programs::find(made_by)?;
+    match made_by {
+        Some(made_by) if made_by != programs.version() => {
+            Err(PostgresError::OtherVersion { data: data.to_owned(), made_by, installed: programs.version() })
+        }
+        _ => Ok(programs),
+    }
+}
