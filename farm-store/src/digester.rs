@@ -1,6 +1,9 @@
 //! SHA-256 beside the work: the bytes are hashed on a blocking thread while the caller goes on with the next ones.
 
-use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
+use std::{
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use farm_types::Digest;
@@ -19,9 +22,11 @@ impl Digester {
         Self(spawn_blocking(|| Ok(Sha256::new())))
     }
 
-    /// Of the first `len` bytes of `file`, which may grow meanwhile. Returns at once.
-    pub(crate) fn of_prefix(file: Arc<File>, len: u64) -> Self {
-        Self(spawn_blocking(move || hash_prefix(&file, len)))
+    /// Of the first `len` bytes of the file at `path`, which may grow meanwhile. Returns at once.
+    ///
+    /// It opens the file once more, so that a staged upload's lock does not last as long as the hashing of what is dropped.
+    pub(crate) fn of_prefix(path: PathBuf, len: u64) -> Self {
+        Self(spawn_blocking(move || if len == 0 { Ok(Sha256::new()) } else { hash_prefix(&path, len) }))
     }
 
     /// Adds `pieces`. Waits for the bytes before them, not for these: so at most two batches are in memory.
@@ -40,21 +45,16 @@ impl Digester {
     }
 }
 
-fn hash_prefix(file: &File, len: u64) -> io::Result<Sha256> {
+fn hash_prefix(path: &Path, len: u64) -> io::Result<Sha256> {
     let mut sha = Sha256::new();
+    let mut prefix = fs_err::File::open(path)?.take(len);
     let mut buffer = vec![0; READ_SIZE];
-    let mut at = 0;
-    while at < len {
-        let wanted = usize::try_from(len - at).map_or(READ_SIZE, |rest| rest.min(READ_SIZE));
-        match file.read_at(&mut buffer[..wanted], at) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => {
-                sha.update(&buffer[..n]);
-                at += n as u64;
-            }
+    loop {
+        match prefix.read(&mut buffer) {
+            Ok(0) => return Ok(sha),
+            Ok(n) => sha.update(&buffer[..n]),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
     }
-    Ok(sha)
 }

@@ -14,15 +14,17 @@ use crate::{S3Config, StoreError, staging::blocking};
 const PART_SIZE: u64 = 8 << 20;
 /// What S3 allows.
 const MAX_PARTS: u64 = 10_000;
-/// Parts on the way at once: with the one that is read, this bounds the memory of an upload (24 MiB).
+/// Parts on the way at once; this bounds the memory of an upload (16 MiB).
 const PARTS_AT_ONCE: usize = 2;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server that says nothing for so long is taken for dead.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// A server that restarts is waited for, but a person who uploads does not wait for minutes.
-const RETRIES: usize = 4;
+const RETRIES: usize = 5;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
+const BACKOFF: BackoffConfig =
+    BackoffConfig { init_backoff: Duration::from_millis(300), max_backoff: Duration::from_secs(4), base: 3.0 };
 
 /// A client for the bucket. Does not speak with the server yet.
 pub(crate) fn client(config: &S3Config) -> Result<AmazonS3, StoreError> {
@@ -39,11 +41,7 @@ pub(crate) fn client(config: &S3Config) -> Result<AmazonS3, StoreError> {
         .with_access_key_id(key(&config.access_key_file)?)
         .with_secret_access_key(key(&config.secret_key_file)?)
         .with_client_options(options)
-        .with_retry(RetryConfig {
-            backoff: BackoffConfig::default(),
-            max_retries: RETRIES,
-            retry_timeout: RETRY_TIMEOUT,
-        })
+        .with_retry(RetryConfig { backoff: BACKOFF, max_retries: RETRIES, retry_timeout: RETRY_TIMEOUT })
         .build()
         .map_err(|source| StoreError::Object { doing: format!("use the S3 server {}", config.endpoint), source })
 }

@@ -48,7 +48,7 @@ impl Staged {
     pub(crate) fn new(id: Uuid, store: &str, locked: Locked) -> Self {
         let Locked { path, file, len } = locked;
         // Bytes of an earlier connection, perhaps of an earlier process: hashed once more, while the next ones come.
-        let digester = Digester::of_prefix(Arc::clone(&file), len);
+        let digester = Digester::of_prefix(path.clone(), len);
         Self {
             id,
             store: store.to_owned(),

@@ -71,7 +71,7 @@ impl Store {
         fs_err::create_dir_all(path).map_err(|e| StoreError::io(&name, 0, "make the store's folder", e))?;
         let objects = LocalFileSystem::new_with_prefix(path)
             .map_err(|e| StoreError::object(&name, 0, "open the store's folder", e))?
-            // Committing and deleting are on the disk when they return.
+            // A rename is on the disk when it returns, and so are the folders on the way to it.
             .with_fsync(true);
         Self::new(name, Arc::new(objects), path.join(STAGING), Landing::Rename)
     }

@@ -32,12 +32,20 @@ impl Setup {
     }
 }
 
-/// `size` bytes that do not compress; the same for the same seed.
+/// `size` bytes that do not compress, the same for the same seed: blocks of noise, each with its number in front.
 pub fn some_bytes(seed: u64, size: usize) -> Bytes {
-    let mut bytes = vec![0; size];
-    StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    let mut block = vec![0; BLOCK];
+    StdRng::seed_from_u64(seed).fill_bytes(&mut block);
+    let mut bytes = Vec::with_capacity(size + BLOCK);
+    for number in 0..size.div_ceil(BLOCK) {
+        bytes.extend_from_slice(&number.to_le_bytes());
+        bytes.extend_from_slice(&block[size_of::<usize>()..]);
+    }
+    bytes.truncate(size);
     bytes.into()
 }
+
+const BLOCK: usize = 64 << 10;
 
 pub fn digest_of(bytes: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(bytes).into())

@@ -32,7 +32,7 @@ async fn s3() -> Setup {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_in_the_middle_of_an_upload_shows_nothing_and_the_upload_is_repeated() {
-    const SIZE: u64 = 128 << 20;
+    const SIZE: u64 = 64 << 20;
     let server = S3Server::new();
     let running = server.start().await;
     let setup = Setup::new(|_| server.config("killed"));
@@ -43,7 +43,7 @@ async fn a_server_killed_in_the_middle_of_an_upload_shows_nothing_and_the_upload
 
     let store = setup.store.clone();
     let commit = tokio::spawn(async move { store.commit(staged, &digest, SIZE).await });
-    wait_until("the server has some parts", || server.data_size() > before + (16 << 20)).await;
+    wait_until("the server has some parts", || server.data_size() > before + (8 << 20)).await;
     server.keep_data(true);
     running.kill();
     let error = commit.await.unwrap().unwrap_err();

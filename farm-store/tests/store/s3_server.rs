@@ -17,7 +17,13 @@ const SECRET_KEY: &str = "farm-secret";
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// Kills the server and clears up when its standard input ends, that is also when the tests are killed.
-const KEEPER: &str = r#"dir=$1; shift; "$@" >>"$dir/log" 2>&1 & server=$!; cat; kill -9 $server; wait; [ -e "$dir/keep" ] || rm -rf "$dir""#;
+const KEEPER: &str = r#"
+    dir=$1 ports=$2; shift 2
+    "$@" >>"$dir/log" 2>&1 & server=$!
+    cat
+    kill -9 $server; wait
+    for port in $ports; do rm -f /tmp/seaweedfs-*-"$port".sock; done
+    [ -e "$dir/keep" ] || rm -rf "$dir""#;
 
 /// A folder with the server's data, keys and ports; the server runs as long as a [`Running`] of it lives.
 pub struct S3Server {
@@ -51,6 +57,7 @@ impl S3Server {
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "sh"])
             .arg(&self.dir)
+            .arg(self.ports.iter().map(|port| format!("{port} ")).collect::<String>())
             .arg(program())
             .args(self.arguments())
             .stdin(Stdio::piped())
@@ -96,7 +103,6 @@ impl S3Server {
         let ports = [
             "s3.port",
             "s3.port.grpc",
-            
             "master.port",
             "master.port.grpc",
             "volume.port",
@@ -121,13 +127,7 @@ impl S3Server {
         ];
         let paths =
             [format!("-dir={}", data.display()), format!("-s3.config={}", self.dir.join("keys.json").display())];
-        fixed
-            .map(str::to_owned)
-            .into_iter()
-            .chain(paths)
-            
-            .chain(ports)
-            .collect()
+        fixed.map(str::to_owned).into_iter().chain(paths).chain(ports).collect()
     }
 }
 
