@@ -92,8 +92,6 @@ pub struct KnownBuilder {
 
 /// Finds out who comes with a token.
 pub fn builder_by_token(conn: &mut PgConnection, token: &Digest) -> Result<Option<KnownBuilder>> {
-    let query = sql_query(
-        "SELECT jsonb_build_object('id', id, 'name', name) AS document FROM farm.builder WHERE token_digest = $1",
-    );
+    let query = sql_query("SELECT document FROM farm.builder_by_token($1) AS document WHERE document IS NOT NULL");
     document(conn, query.bind::<Binary, _>(token.as_bytes().as_slice()))
 }

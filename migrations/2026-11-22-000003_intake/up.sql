@@ -131,6 +131,9 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM farm.refuse('conflict', format('job %s is not waiting for a decision', p_job));
   END IF;
+  IF cardinality(p_platforms) = 0 THEN
+    PERFORM farm.refuse('conflict', format('job %s would be built nowhere', p_job));
+  END IF;
   UPDATE farm.source s SET name = x.name, epoch = x.epoch, version = x.version, release = x.release
     FROM jsonb_to_recordset(p_sources) AS x(position int, name text, epoch bigint, version text, release text)
     WHERE s.job_id = p_job AND s.position = x.position;
@@ -140,7 +143,8 @@ BEGIN
     PERFORM FROM farm.job WHERE id = v_job.after_job FOR NO KEY UPDATE;
     v_goes := farm.job_succeeded(v_job.after_job);
   END IF;
-  FOREACH v_platform IN ARRAY p_platforms LOOP
+  -- In one order, so that two jobs of one person do not wait for each other in farm.place.
+  FOR v_platform IN SELECT DISTINCT name FROM unnest(p_platforms) AS name ORDER BY name LOOP
     INSERT INTO farm.task (job_id, platform, state, class, rank, timeout_seconds)
       SELECT p_job, p.name, CASE WHEN v_goes THEN 'pending' ELSE 'waiting' END::farm.task_state, v_job.class,
              farm.place(p.name, v_job.class, v_job.person_id, farm.expected_cost(p_job, p.name)),
@@ -157,41 +161,55 @@ BEGIN
   IF v_goes = false THEN
     PERFORM farm.give_up_waiting(p_job, v_job.after_job);
   END IF;
-  PERFORM pg_notify('farm_job', p_job::text);
+  PERFORM farm.jobs_changed(ARRAY[p_job]);
 END $$;
 
--- Cancels the waiting tasks of a job whose predecessor did not succeed.
-CREATE FUNCTION farm.give_up_waiting(p_job bigint, p_predecessor bigint) RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
+-- Cancels the waiting tasks of a job whose predecessor did not succeed. Answers whether there were any.
+CREATE FUNCTION farm.give_up_waiting(p_job bigint, p_predecessor bigint) RETURNS boolean LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
   UPDATE farm.task SET state = 'cancelled', cause = 'cancelled', finished_at = now(),
       message = format('job %s, which this one comes after, did not succeed', p_predecessor)
     WHERE job_id = p_job AND state = 'waiting';
-  PERFORM farm.job_changed(p_job);
+  RETURN FOUND;
 END $$;
 
--- Called after each change of a job's tasks: tells those who watch, and lets those who wait for the job go on.
-CREATE FUNCTION farm.job_changed(p_job bigint) RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
+-- Lets the waiting tasks of a job go. Answers whether there were any.
+CREATE FUNCTION farm.stop_waiting(p_job bigint) RETURNS boolean LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
+  v_task bigint;
+  v_any boolean := false;
+BEGIN
+  FOR v_task IN UPDATE farm.task SET state = 'pending' WHERE job_id = p_job AND state = 'waiting' RETURNING id LOOP
+    PERFORM farm.make_ready(v_task, now(), '{}');
+    v_any := true;
+  END LOOP;
+  RETURN v_any;
+END $$;
+
+-- Called last by whatever changed the tasks of jobs: tells those who watch, and lets those who wait for the jobs go on.
+-- Here alone jobs with tasks are locked, after everything else and in the order of their numbers (a job comes after one
+-- with a smaller number), so transactions that change tasks of the same jobs never wait for each other in a circle.
+CREATE FUNCTION farm.jobs_changed(p_jobs bigint[]) RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  v_left bigint[] := p_jobs;
+  v_job bigint;
   v_succeeded boolean;
   v_next bigint;
-  v_task bigint;
 BEGIN
-  PERFORM pg_notify('farm_job', p_job::text);
-  -- Two tasks that end in the same moment: the second one to get here sees both.
-  PERFORM FROM farm.job WHERE id = p_job FOR NO KEY UPDATE;
-  v_succeeded := farm.job_succeeded(p_job);
-  IF v_succeeded IS NULL THEN
-    RETURN;
-  END IF;
-  FOR v_next IN SELECT id FROM farm.job WHERE after_job = p_job AND state = 'accepted' ORDER BY id LOOP
-    IF v_succeeded THEN
-      FOR v_task IN UPDATE farm.task SET state = 'pending' WHERE job_id = v_next AND state = 'waiting' RETURNING id LOOP
-        PERFORM farm.make_ready(v_task, now(), '{}');
-      END LOOP;
-      PERFORM pg_notify('farm_job', v_next::text);
-    ELSIF EXISTS (SELECT FROM farm.task WHERE job_id = v_next AND state = 'waiting') THEN
-      PERFORM farm.give_up_waiting(v_next, p_job);
-    END IF;
+  LOOP
+    SELECT min(j) INTO v_job FROM unnest(v_left) AS j;
+    EXIT WHEN v_job IS NULL;
+    v_left := array_remove(v_left, v_job);
+    PERFORM pg_notify('farm_job', v_job::text);
+    -- Two tasks that end in the same moment: the second one to get here sees both.
+    PERFORM FROM farm.job WHERE id = v_job FOR NO KEY UPDATE;
+    v_succeeded := farm.job_succeeded(v_job);
+    CONTINUE WHEN v_succeeded IS NULL;
+    FOR v_next IN SELECT id FROM farm.job WHERE after_job = v_job AND state = 'accepted' LOOP
+      IF (CASE WHEN v_succeeded THEN farm.stop_waiting(v_next) ELSE farm.give_up_waiting(v_next, v_job) END) THEN
+        v_left := v_left || v_next;
+      END IF;
+    END LOOP;
   END LOOP;
 END $$;
 
@@ -201,7 +219,7 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM farm.refuse('conflict', format('job %s is not waiting for a decision', p_job));
   END IF;
-  PERFORM farm.job_changed(p_job);
+  PERFORM farm.jobs_changed(ARRAY[p_job]);
 END $$;
 
 -- A fault of the farm kept a validator from deciding: the job stays submitted and is tried again, ever more rarely.

@@ -7,26 +7,38 @@ CREATE FUNCTION farm.platforms_of(p_builder int) RETURNS text[] LANGUAGE sql STA
   WHERE b.id = p_builder AND b.state = 'enabled'
 $$;
 
--- A builder comes up. What an earlier life of it held goes back to the queue at once.
+-- Who comes with a token. No process may read the digests themselves.
+CREATE FUNCTION farm.builder_by_token(p_digest farm.sha256) RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+  SELECT jsonb_build_object('id', id, 'name', name) FROM farm.builder WHERE token_digest = p_digest
+$$;
+
+-- A builder comes up. What an earlier life of it held goes back to the queue at once. Answers how much that was.
 CREATE FUNCTION farm.hello(p_builder int, p_instance uuid, p_version text, p_arches text[], p_slots int) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   v_lease farm.lease;
-  v_lost int := 0;
+  v_jobs bigint[] := '{}';
 BEGIN
+  -- A claim of the earlier life is either over, and its leases are seen here, or waits for this lock and is refused then.
+  PERFORM FROM farm.builder WHERE id = p_builder FOR UPDATE;
   IF NOT EXISTS (SELECT FROM farm.builder WHERE id = p_builder AND instance = p_instance) THEN
-    FOR v_lease IN DELETE FROM farm.lease WHERE builder_id = p_builder RETURNING * LOOP
-      PERFORM farm.end_attempt(v_lease, 'lost', 'builder_lost', 'the builder was started anew');
-      v_lost := v_lost + 1;
+    FOR v_lease IN
+      WITH held AS MATERIALIZED (
+        SELECT task_id FROM farm.lease WHERE builder_id = p_builder ORDER BY task_id FOR UPDATE)
+      DELETE FROM farm.lease l USING held WHERE l.task_id = held.task_id RETURNING l.*
+    LOOP
+      v_jobs := v_jobs || farm.end_attempt(v_lease, 'lost', 'builder_lost', 'the builder was started anew');
     END LOOP;
   END IF;
   UPDATE farm.builder SET instance = p_instance, version = p_version, arches = p_arches, slots = p_slots, last_seen_at = now()
     WHERE id = p_builder;
-  RETURN v_lost;
+  PERFORM farm.jobs_changed(v_jobs);
+  RETURN cardinality(v_jobs);
 END $$;
 
 -- Ends the attempt of a lease that has just been deleted, without a result, and puts the task back or gives it up.
-CREATE FUNCTION farm.end_attempt(p_lease farm.lease, p_outcome farm.outcome, p_cause farm.cause, p_message text) RETURNS void
+-- Answers the job, of which the caller tells in the end.
+CREATE FUNCTION farm.end_attempt(p_lease farm.lease, p_outcome farm.outcome, p_cause farm.cause, p_message text) RETURNS bigint
 LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
   UPDATE farm.attempt SET outcome = p_outcome, cause = p_cause, message = p_message, finished_at = now()
@@ -35,13 +47,13 @@ BEGIN
     PERFORM farm.refuse('conflict', format('attempt %s of task %s has ended', p_lease.attempt, p_lease.task_id));
   END IF;
   IF p_outcome = 'cancelled' THEN
-    PERFORM farm.end_task(p_lease.task_id, 'cancelled', p_cause, p_message);
-  ELSE
-    PERFORM farm.requeue(p_lease.task_id, p_outcome, p_cause, p_message);
+    RETURN farm.end_task(p_lease.task_id, 'cancelled', p_cause, p_message);
   END IF;
+  RETURN farm.requeue(p_lease.task_id, p_outcome, p_cause, p_message);
 END $$;
 
-CREATE FUNCTION farm.end_task(p_task bigint, p_state farm.task_state, p_cause farm.cause, p_message text) RETURNS void
+-- Ends a task. Answers its job, of which the caller tells in the end.
+CREATE FUNCTION farm.end_task(p_task bigint, p_state farm.task_state, p_cause farm.cause, p_message text) RETURNS bigint
 LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
   v_job bigint;
@@ -51,12 +63,12 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM farm.refuse('conflict', format('task %s has ended', p_task));
   END IF;
-  PERFORM farm.job_changed(v_job);
+  RETURN v_job;
 END $$;
 
 -- After an attempt that says nothing about the package: back to the queue, elsewhere where there is an elsewhere;
--- after three spoilt ones the task fails with the farm's cause.
-CREATE FUNCTION farm.requeue(p_task bigint, p_outcome farm.outcome, p_cause farm.cause, p_message text) RETURNS void
+-- after three spoilt ones the task fails with the farm's cause. Answers its job, of which the caller tells in the end.
+CREATE FUNCTION farm.requeue(p_task bigint, p_outcome farm.outcome, p_cause farm.cause, p_message text) RETURNS bigint
 LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
   v_task farm.task;
@@ -68,8 +80,7 @@ BEGIN
     PERFORM farm.refuse('conflict', format('task %s is not leased', p_task));
   END IF;
   IF v_task.faults >= 3 THEN
-    PERFORM farm.end_task(p_task, 'failed', p_cause, format('given up after three attempts that the farm spoilt; the last: %s', p_message));
-    RETURN;
+    RETURN farm.end_task(p_task, 'failed', p_cause, format('given up after three attempts that the farm spoilt; the last: %s', p_message));
   END IF;
   SELECT array_agg(DISTINCT builder_id) INTO v_avoid FROM farm.attempt WHERE task_id = p_task AND outcome IN ('farm_fault', 'lost');
   IF NOT EXISTS (SELECT FROM farm.builder b WHERE b.id <> ALL (v_avoid) AND b.last_seen_at > now() - interval '2 minutes'
@@ -80,21 +91,25 @@ BEGIN
   PERFORM farm.make_ready(p_task,
     CASE WHEN p_outcome = 'farm_fault' THEN now() + interval '5 seconds' * 4 ^ (v_task.faults - 1) ELSE now() END,
     coalesce(v_avoid, '{}'));
-  PERFORM pg_notify('farm_job', v_task.job_id::text);
+  RETURN v_task.job_id;
 END $$;
 
 -- Gives a builder up to so many tasks. Each platform is looked at from its head and no row is locked in the look, then
--- the best are locked, whoever is locked already being left to whoever locked it.
+-- the best are locked, whoever is locked already being left to whoever locked it. `waited`: seconds since it could be had.
 CREATE FUNCTION farm.claim(p_builder int, p_instance uuid, p_want int, p_lease interval)
-RETURNS TABLE (task_id bigint, attempt int, token uuid, job_id bigint, platform text, timeout_seconds int, recipe jsonb)
+RETURNS TABLE (task_id bigint, attempt int, token uuid, job_id bigint, platform text, timeout_seconds int, recipe jsonb,
+  waited double precision)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 #variable_conflict use_column
 DECLARE
   v_platforms text[] := farm.platforms_of(p_builder);
 BEGIN
-  IF NOT EXISTS (SELECT FROM farm.builder WHERE id = p_builder AND instance = p_instance) THEN
+  PERFORM FROM farm.builder WHERE id = p_builder AND instance = p_instance FOR KEY SHARE;
+  IF NOT FOUND THEN
     PERFORM farm.refuse('conflict', 'this life of the builder is over: another one said hello');
   END IF;
+  -- A builder without work shows itself by claiming; rarely, as this is a write.
+  UPDATE farm.builder SET last_seen_at = now() WHERE id = p_builder AND last_seen_at < now() - interval '10 seconds';
   RETURN QUERY
   WITH head AS MATERIALIZED (
     SELECT h.platform, h.class, h.rank, h.task_id FROM unnest(v_platforms) AS p(name) CROSS JOIN LATERAL (
@@ -110,11 +125,11 @@ BEGIN
   taken AS (
     DELETE FROM farm.ready r USING locked l
     WHERE r.platform = l.platform AND r.class = l.class AND r.rank = l.rank AND r.task_id = l.task_id
-    RETURNING r.task_id),
+    RETURNING r.task_id, r.not_before),
   leased AS (
     UPDATE farm.task t SET state = 'leased', attempts = t.attempts + 1, started_at = now()
     FROM taken WHERE t.id = taken.task_id AND t.state = 'pending'
-    RETURNING t.id, t.attempts, t.job_id, t.platform, t.timeout_seconds, gen_random_uuid() AS token),
+    RETURNING t.id, t.attempts, t.job_id, t.platform, t.timeout_seconds, gen_random_uuid() AS token, taken.not_before),
   begun AS (
     INSERT INTO farm.attempt (task_id, number, builder_id, token) SELECT l.id, l.attempts, p_builder, l.token FROM leased l),
   held AS (
@@ -122,7 +137,8 @@ BEGIN
     SELECT l.id, l.attempts, p_builder, l.token, now() + p_lease FROM leased l),
   told AS (
     SELECT l.*, pg_notify('farm_job', l.job_id::text) FROM leased l)
-  SELECT t.id, t.attempts, t.token, t.job_id, t.platform, t.timeout_seconds, p.recipe
+  SELECT t.id, t.attempts, t.token, t.job_id, t.platform, t.timeout_seconds, p.recipe,
+         extract(epoch FROM clock_timestamp() - t.not_before)::double precision
   FROM told t JOIN farm.platform p ON p.name = t.platform;
 END $$;
 
@@ -143,10 +159,13 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
-  RETURN QUERY UPDATE farm.lease l SET expires_at = now() + p_lease
-    FROM unnest(p_tasks, p_attempts, p_tokens) AS x(task_id, attempt, token)
-    WHERE l.task_id = x.task_id AND l.attempt = x.attempt AND l.token = x.token AND l.builder_id = p_builder
-    RETURNING l.task_id;
+  -- Locked in the order in which all others lock leases.
+  RETURN QUERY
+  WITH held AS MATERIALIZED (
+    SELECT l.task_id FROM unnest(p_tasks, p_attempts, p_tokens) AS x(task_id, attempt, token)
+    JOIN farm.lease l ON l.task_id = x.task_id AND l.attempt = x.attempt AND l.token = x.token AND l.builder_id = p_builder
+    ORDER BY l.task_id FOR NO KEY UPDATE OF l)
+  UPDATE farm.lease l SET expires_at = now() + p_lease FROM held WHERE l.task_id = held.task_id RETURNING l.task_id;
 END $$;
 
 CREATE FUNCTION farm.stage_began(p_builder int, p_task bigint, p_attempt int, p_token uuid, p_stage farm.stage) RETURNS void
@@ -158,7 +177,7 @@ BEGIN
 END $$;
 
 -- Takes a piece of log if it begins where the last one ended, and answers where the next one has to begin. A piece sent
--- again changes nothing.
+-- again changes nothing, nor does an empty one.
 CREATE FUNCTION farm.append_log(p_builder int, p_task bigint, p_attempt int, p_token uuid, p_start bigint, p_length int, p_data bytea)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
@@ -166,7 +185,7 @@ DECLARE
 BEGIN
   PERFORM farm.hold(p_builder, p_task, p_attempt, p_token);
   UPDATE farm.attempt SET log_size = log_size + p_length
-    WHERE task_id = p_task AND number = p_attempt AND log_size = p_start RETURNING log_size INTO v_size;
+    WHERE task_id = p_task AND number = p_attempt AND log_size = p_start AND p_length > 0 RETURNING log_size INTO v_size;
   IF NOT FOUND THEN
     RETURN (SELECT log_size FROM farm.attempt WHERE task_id = p_task AND number = p_attempt);
   END IF;
@@ -180,6 +199,8 @@ CREATE FUNCTION farm.finish(p_builder int, p_task bigint, p_attempt int, p_token
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   v_log farm.sha256;
+  v_missing text;
+  v_job bigint;
 BEGIN
   DELETE FROM farm.lease WHERE task_id = p_task AND attempt = p_attempt AND token = p_token AND builder_id = p_builder;
   IF NOT FOUND THEN
@@ -188,6 +209,12 @@ BEGIN
       PERFORM farm.refuse('lease_lost', format('attempt %s of task %s is not yours any more', p_attempt, p_task));
     END IF;
     RETURN;
+  END IF;
+  SELECT string_agg(x.name, ', ') INTO v_missing
+    FROM jsonb_to_recordset(p_artifacts) AS x(name text, digest text, size bigint)
+    WHERE NOT EXISTS (SELECT FROM farm.blob b WHERE b.digest = decode(x.digest, 'hex') AND b.size = x.size);
+  IF v_missing IS NOT NULL THEN
+    PERFORM farm.refuse('not_found', format('these artifacts were not delivered, or are of another size: %s', v_missing));
   END IF;
   INSERT INTO farm.artifact (task_id, attempt, kind, name, digest, size)
     SELECT p_task, p_attempt, x.kind, x.name, decode(x.digest, 'hex'), x.size
@@ -205,11 +232,12 @@ BEGIN
   CASE p_outcome
     WHEN 'succeeded' THEN
       PERFORM farm.remember_time(p_task);
-      PERFORM farm.end_task(p_task, 'succeeded', NULL, NULL);
-    WHEN 'failed' THEN PERFORM farm.end_task(p_task, 'failed', p_cause, p_message);
-    WHEN 'farm_fault' THEN PERFORM farm.requeue(p_task, p_outcome, p_cause, p_message);
+      v_job := farm.end_task(p_task, 'succeeded', NULL, NULL);
+    WHEN 'failed' THEN v_job := farm.end_task(p_task, 'failed', p_cause, p_message);
+    WHEN 'farm_fault' THEN v_job := farm.requeue(p_task, p_outcome, p_cause, p_message);
     ELSE PERFORM farm.refuse('conflict', format('a builder cannot end an attempt as %s', p_outcome));
   END CASE;
+  PERFORM farm.jobs_changed(ARRAY[v_job]);
 END $$;
 
 -- What a job of one source took is what that package takes on that platform; newer builds count more.
@@ -231,25 +259,25 @@ BEGIN
   IF NOT FOUND THEN
     PERFORM farm.refuse('lease_lost', format('attempt %s of task %s is not yours any more', p_attempt, p_task));
   END IF;
-  PERFORM farm.end_attempt(v_lease, 'released', NULL, p_message);
+  PERFORM farm.jobs_changed(ARRAY[farm.end_attempt(v_lease, 'released', NULL, p_message)]);
 END $$;
 
 -- Takes back what silent builders held. Answers how many leases ended.
 CREATE FUNCTION farm.reap(p_grace interval) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   v_lease farm.lease;
-  v_count int := 0;
+  v_jobs bigint[] := '{}';
 BEGIN
   FOR v_lease IN
-    DELETE FROM farm.lease WHERE task_id IN (
+    WITH silent AS MATERIALIZED (
       SELECT task_id FROM farm.lease WHERE expires_at < now() - p_grace ORDER BY expires_at LIMIT 500 FOR UPDATE SKIP LOCKED)
-    RETURNING *
+    DELETE FROM farm.lease l USING silent WHERE l.task_id = silent.task_id RETURNING l.*
   LOOP
-    PERFORM farm.end_attempt(v_lease, 'lost', 'builder_lost', 'the builder went silent and its lease ran out');
+    v_jobs := v_jobs || farm.end_attempt(v_lease, 'lost', 'builder_lost', 'the builder went silent and its lease ran out');
     PERFORM pg_notify('farm_orders', v_lease.builder_id::text);
-    v_count := v_count + 1;
   END LOOP;
-  RETURN v_count;
+  PERFORM farm.jobs_changed(v_jobs);
+  RETURN cardinality(v_jobs);
 END $$;
 
 -- The pieces of a log are put together in a blob: record it, drop them.
@@ -265,7 +293,7 @@ BEGIN
   DELETE FROM farm.log_chunk WHERE task_id = p_task AND attempt = p_attempt;
 END $$;
 
--- Withdraws one task wherever it is. Answers whether there was anything to withdraw.
+-- Withdraws one task wherever it is. Answers whether there was anything to withdraw; the caller tells the job in the end.
 CREATE FUNCTION farm.cancel_task(p_task bigint, p_message text) RETURNS boolean LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
   v_task farm.task;
@@ -281,7 +309,6 @@ BEGIN
       UPDATE farm.task SET state = 'cancelled', cause = 'cancelled', message = p_message, finished_at = now()
         WHERE id = p_task AND state = 'waiting';
       IF FOUND THEN
-        PERFORM farm.job_changed(v_task.job_id);
         RETURN true;
       END IF;
     END IF;
@@ -308,7 +335,7 @@ DECLARE
 BEGIN
   UPDATE farm.job SET state = 'cancelled', decided_at = now() WHERE id = p_job AND state = 'submitted';
   IF FOUND THEN
-    PERFORM farm.job_changed(p_job);
+    PERFORM farm.jobs_changed(ARRAY[p_job]);
     RETURN 1;
   END IF;
   IF NOT EXISTS (SELECT FROM farm.job WHERE id = p_job) THEN
@@ -319,6 +346,9 @@ BEGIN
       v_count := v_count + 1;
     END IF;
   END LOOP;
+  IF v_count > 0 THEN
+    PERFORM farm.jobs_changed(ARRAY[p_job]);
+  END IF;
   RETURN v_count;
 END $$;
 
@@ -338,7 +368,9 @@ BEGIN
     PERFORM farm.make_ready(v_task, now(), '{}');
     v_count := v_count + 1;
   END LOOP;
-  PERFORM farm.job_changed(p_job);
+  IF v_count > 0 THEN
+    PERFORM farm.jobs_changed(ARRAY[p_job]);
+  END IF;
   RETURN v_count;
 END $$;
 

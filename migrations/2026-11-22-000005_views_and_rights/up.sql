@@ -72,9 +72,9 @@ GRANT SELECT, INSERT, DELETE, UPDATE (touched_at) ON farm.upload TO farm_web;
 
 GRANT EXECUTE ON FUNCTION farm.take_submitted, farm.accept, farm.reject, farm.postpone TO farm_validator;
 
-GRANT EXECUTE ON FUNCTION farm.hello, farm.claim, farm.renew, farm.stage_began, farm.append_log, farm.finish, farm.release
+GRANT EXECUTE ON FUNCTION farm.builder_by_token, farm.hello, farm.claim, farm.renew, farm.stage_began, farm.append_log, farm.finish, farm.release
   TO farm_hub;
-GRANT SELECT ON farm.builder, farm.blob, farm.source TO farm_hub;
+GRANT SELECT ON farm.blob, farm.source TO farm_hub;
 GRANT SELECT (task_id, attempt, builder_id, token, expires_at) ON farm.lease TO farm_hub;
 GRANT SELECT (task_id, number, builder_id, outcome) ON farm.attempt TO farm_hub;
 GRANT SELECT (id, job_id, platform) ON farm.task TO farm_hub;

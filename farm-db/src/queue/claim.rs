@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use diesel::{
     Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{Array, BigInt, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
@@ -20,6 +22,8 @@ pub struct ClaimedTask {
     pub recipe: Recipe,
     /// How long it may take.
     pub timeout_seconds: u32,
+    /// How long it could have been claimed before.
+    pub waited: Duration,
     /// What to build.
     pub sources: Vec<hub::LeaseSource>,
 }
@@ -55,6 +59,8 @@ struct Row {
     timeout_seconds: i32,
     #[diesel(sql_type = Jsonb)]
     recipe: serde_json::Value,
+    #[diesel(sql_type = Double)]
+    waited: f64,
 }
 
 /// Gives a builder up to `want` tasks of the platforms that it serves, best first.
@@ -66,13 +72,12 @@ pub fn claim(
     lease_seconds: u32,
 ) -> Result<Vec<ClaimedTask>> {
     conn.transaction(|conn| {
-        let rows: Vec<Row> =
-            sql_query("SELECT task_id, attempt, token, job_id, timeout_seconds, recipe FROM farm.claim($1, $2, $3, make_interval(secs => $4))")
-                .bind::<Integer, _>(builder.0)
-                .bind::<SqlUuid, _>(instance)
-                .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
-                .bind::<Double, _>(f64::from(lease_seconds))
-                .load(conn)?;
+        let rows: Vec<Row> = sql_query("SELECT * FROM farm.claim($1, $2, $3, make_interval(secs => $4))")
+            .bind::<Integer, _>(builder.0)
+            .bind::<SqlUuid, _>(instance)
+            .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
+            .bind::<Double, _>(f64::from(lease_seconds))
+            .load(conn)?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -113,6 +118,7 @@ impl Row {
             job,
             recipe: serde_json::from_value(self.recipe)?,
             timeout_seconds: u32::try_from(self.timeout_seconds).unwrap_or(u32::MAX),
+            waited: Duration::try_from_secs_f64(self.waited).unwrap_or_default(),
             sources: sources.iter().find(|s| s.job == job).map(|s| s.sources.clone()).unwrap_or_default(),
         })
     }

@@ -12,12 +12,14 @@
 //! that writes. Whoever deletes the lease row ends the attempt, so of finish, release, cancel and reap exactly one wins.
 
 mod claim;
+mod dispatch;
 mod finish;
 mod lease;
 mod people;
 mod seal;
 
 pub use claim::{ClaimedTask, claim, hello};
+pub use dispatch::{platforms_of, ready_counts};
 pub use finish::{finish, reap, release};
 pub use lease::{append_log, gone, held, renew, source, stage_began};
 pub use people::{cancel_job, retry_job};
