@@ -14,11 +14,16 @@ use bytes::Bytes;
 use farm_store::{BodyError, Store, StoreConfig};
 use farm_types::Digest;
 use futures::{Stream, TryStreamExt, stream};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 const MIB: usize = 1 << 20;
 /// As large as what a server reads from a socket at once.
 const PIECE: usize = 64 << 10;
+
+const SMALL_BLOB: usize = 4 << 10;
+const SMALL_BLOBS: usize = 100;
+const ONE_SMALL: &str = "8 one blob of 4 KiB";
 
 type Times = BTreeMap<&'static str, Vec<Duration>>;
 
@@ -93,7 +98,21 @@ async fn with_store(
     let begin = Instant::now();
     store.commit(store.stage(id).await?, &digest, size).await?;
     note("7 resumed at the end, committed", begin);
-    Ok(store.delete(&digest).await?)
+    store.delete(&digest).await?;
+    with_small_blobs(&store, block, times).await
+}
+
+/// What the fsyncs of one commit cost, when there is next to nothing to write.
+async fn with_small_blobs(store: &Store, block: &Bytes, times: &mut Times) -> Result<(), BodyError> {
+    for number in 0..SMALL_BLOBS {
+        let bytes = block.slice(number * SMALL_BLOB..(number + 1) * SMALL_BLOB);
+        let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
+        let begin = Instant::now();
+        store.put_stream(&digest, SMALL_BLOB as u64, stream::iter([Ok::<_, BodyError>(bytes)])).await?;
+        times.entry(ONE_SMALL).or_default().push(begin.elapsed());
+        store.delete(&digest).await?;
+    }
+    Ok(())
 }
 
 fn body(block: &Bytes, mib: usize) -> impl Stream<Item = Result<Bytes, BodyError>> + use<> {
@@ -118,7 +137,11 @@ fn report(times: Times, mib: usize) {
     for (what, mut all) in times {
         all.sort();
         let median = all[all.len() / 2];
-        println!("{what:34} {:7.3} s   {:6.0} MiB/s", median.as_secs_f64(), mib as f64 / median.as_secs_f64());
+        if what == ONE_SMALL {
+            println!("{what:34} {:7.2} ms", median.as_secs_f64() * 1e3);
+        } else {
+            println!("{what:34} {:7.3} s   {:6.0} MiB/s", median.as_secs_f64(), mib as f64 / median.as_secs_f64());
+        }
     }
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("unknown");
