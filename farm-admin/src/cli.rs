@@ -1,0 +1,85 @@
+//! The command line.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{commands, daemons, up};
+
+/// Runs and looks after a farm.
+#[derive(Parser)]
+#[command(name = "farm-admin", version, propagate_version = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    farm: FarmArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+
+/// Which farm to work on.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct FarmArgs {
+    /// The database of the farm, in libpq's words
+    #[arg(long, global = true, value_name = "CONNINFO", env = "FARM_DATABASE")]
+    pub database: Option<String>,
+    /// The folder of a farm that `farm-admin up` runs [default: /var/lib/farm, or ~/.local/share/farm for other than root]
+    #[arg(long, global = true, value_name = "DIR", env = "FARM_DATA", conflicts_with = "database")]
+    pub data: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a whole farm here, with a private PostgreSQL, until Ctrl-C
+    Up(up::UpArgs),
+    /// Bring the database's schema up to date
+    Migrate(commands::migrate::MigrateArgs),
+    /// Add, list, show, enable, disable platforms
+    #[command(subcommand)]
+    Platform(commands::platform::PlatformCommand),
+    /// Add, list, enable, disable, drain builders
+    #[command(subcommand)]
+    Builder(commands::builder::BuilderCommand),
+    /// Check this machine and the farm; say what is wrong and how to mend it
+    Doctor(commands::doctor::DoctorArgs),
+    /// Build a tiny package through the whole farm and say how long each step took
+    Selftest(commands::selftest::SelftestArgs),
+    /// Run one daemon (what `up` starts)
+    #[command(hide = true)]
+    Run(daemons::RunArgs),
+}
+
+/// Parses, runs, and maps the result to an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Run(args) => return daemons::run(&args),
+        Command::Up(args) => up::run(&cli.farm, &args),
+        Command::Migrate(args) => commands::migrate::run(&cli.farm, &args),
+        Command::Platform(command) => commands::platform::run(&cli.farm, command),
+        Command::Builder(command) => commands::builder::run(&cli.farm, command),
+        Command::Doctor(args) => return commands::doctor::run(&cli.farm, &args),
+        Command::Selftest(args) => commands::selftest::run(&cli.farm, &args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("farm-admin: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,27 @@
+//! What an operator does to a farm.
+
+pub(crate) mod builder;
+pub(crate) mod doctor;
+pub(crate) mod migrate;
+pub(crate) mod platform;
+pub(crate) mod selftest;
+
+use anyhow::Context as _;
+use farm_db::PgConnection;
+
+use crate::{cli::FarmArgs, up::Layout};
+
+/// Opens the farm's database with the operator's rights: the one named on the command line, else the one of a farm that
+/// `up` runs in the data folder.
+pub(crate) fn connect(farm: &FarmArgs) -> anyhow::Result<PgConnection> {
+    let conninfo = conninfo(farm)?;
+    farm_db::migrate::connect(&conninfo).context("cannot work on the farm: its database is not there; is the farm up?")
+}
+
+/// Where the farm's database is.
+pub(crate) fn conninfo(farm: &FarmArgs) -> anyhow::Result<String> {
+    match &farm.database {
+        Some(conninfo) => Ok(conninfo.clone()),
+        None => Layout::of(farm)?.operator_conninfo(),
+    }
+}

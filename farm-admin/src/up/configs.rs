@@ -1,0 +1,93 @@
+//! The daemons' configuration files, as `up` writes them: a farm of several machines has the same files in `/etc/farm`.
+
+use std::{io::Write as _, path::Path};
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use serde::Serialize;
+use toml::{Table, Value};
+
+use super::Layout;
+use crate::daemons::Daemon;
+
+/// What the files depend on.
+pub(crate) struct Facts<'a> {
+    pub layout: &'a Layout,
+    /// Makes the conninfo of a role.
+    pub conninfo: &'a dyn Fn(&str) -> String,
+    /// Where farm-web listens.
+    pub web: String,
+    /// Where farm-hub listens.
+    pub hub: String,
+    /// Who callers on this machine are.
+    pub local_user: String,
+    /// The builder's name.
+    pub builder: String,
+    /// Tasks that the builder takes at once.
+    pub slots: u32,
+}
+
+/// A line above every file.
+const NOTE: &str = "# Written by `farm-admin up` at each start; changes are lost.\n";
+
+impl Facts<'_> {
+    /// Writes the configuration of one daemon.
+    pub(crate) fn write(&self, daemon: Daemon) -> anyhow::Result<()> {
+        let table = match daemon {
+            Daemon::Web => self.web_config(),
+            Daemon::Hub => self.served("hub", "farm_hub", &self.hub),
+            Daemon::Validator => self.stored("validator", "farm_validator"),
+            Daemon::Janitor => self.stored("janitor", "farm_janitor"),
+            Daemon::Builder => self.builder_config(),
+        };
+        write(&self.layout.config(daemon.name()), &table)
+    }
+
+    fn stored(&self, name: &str, role: &str) -> Table {
+        let mut store = Table::new();
+        put(&mut store, "kind", "folder");
+        put(&mut store, "path", self.layout.store());
+        let mut table = Table::new();
+        put(&mut table, "database", (self.conninfo)(role));
+        put(&mut table, "spool", self.layout.spool(name));
+        table.insert("store".to_owned(), Value::Table(store));
+        table
+    }
+
+    fn served(&self, name: &str, role: &str, listen: &str) -> Table {
+        let mut http = Table::new();
+        put(&mut http, "listen", listen);
+        let mut table = self.stored(name, role);
+        table.insert("http".to_owned(), Value::Table(http));
+        table
+    }
+
+    fn web_config(&self) -> Table {
+        let mut table = self.served("web", "farm_web", &self.web);
+        put(&mut table, "local_user", &self.local_user);
+        table
+    }
+
+    fn builder_config(&self) -> Table {
+        let mut table = Table::new();
+        put(&mut table, "hub", format!("http://{}/", self.hub));
+        put(&mut table, "name", &self.builder);
+        put(&mut table, "token_file", self.layout.builder_token());
+        put(&mut table, "slots", self.slots);
+        put(&mut table, "data", self.layout.builder());
+        table
+    }
+}
+
+fn put(table: &mut Table, key: &str, value: impl Serialize) {
+    if let Ok(value) = Value::try_from(value) {
+        table.insert(key.to_owned(), value);
+    }
+}
+
+/// Nobody but the farm reads it.
+fn write(path: &Path, table: &Table) -> anyhow::Result<()> {
+    let mut file = fs_err::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(NOTE.as_bytes())?;
+    file.write_all(toml::to_string_pretty(table)?.as_bytes())?;
+    Ok(())
+}
