@@ -12,6 +12,7 @@ demo: ## build, start a private farm, build a real SRPM on two platforms (KEEP=1
 	@KEEP=$(KEEP) deploy/demo/run
 
 test: platforms ## install what is missing and run every test
+	farm-store/tests/get-s3-server
 	cargo test --workspace
 
 bench: platforms ## measure the speed of queue, submission and upload
