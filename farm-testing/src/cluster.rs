@@ -127,6 +127,9 @@ impl Cluster {
 
 /// Applies the migrations of the workspace, as `farm-admin migrate` does.
 pub(crate) fn migrate(url: &str) {
+    // Roles belong to the whole server: two databases must not make them at the same time.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
     let migrations = FileBasedMigrations::from_path(&folder)
         .unwrap_or_else(|error| panic!("cannot read the migrations in {}: {error}", folder.display()));

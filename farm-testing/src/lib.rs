@@ -1,8 +1,8 @@
 //! For tests only: the real things that tests need, made in a moment and gone with the test.
 //!
 //! - [`TestDb`]: a database of its own per test, on a private PostgreSQL per test process;
-//! - [`Program`]: a program of the workspace as a real process;
-//! - [`srpm`]: small source packages from a spec;
+//! - [`Process`]: a program of the workspace, running;
+//! - [`Spec`]: small source packages;
 //! - [`eventually`]: waiting for what gives no sign.
 //!
 //! What cannot be had makes a test panic and says how to get it: no test is skipped in silence. Nothing here outlives the
@@ -11,6 +11,27 @@
 
 mod cluster;
 mod database;
+mod eventually;
+mod output;
+mod process;
+mod programs;
+mod srpm;
 
 pub use cluster::Cluster;
 pub use database::TestDb;
+pub use eventually::{eventually, eventually_blocking};
+pub use process::Process;
+pub use programs::program;
+pub use rustix::process::Signal;
+pub use srpm::{Spec, srpm};
+
+use std::{path::PathBuf, time::Duration};
+
+/// How long a test waits for what is to come at once, on a machine that is busy with other tests.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Where cargo puts the programs of the profile that this test was built with, as in `target/debug`.
+pub(crate) fn profile_dir() -> PathBuf {
+    // target/debug/deps/the_test-0123456789abcdef
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
+}
