@@ -1,0 +1,35 @@
+//! The farm as a whole.
+
+use axum::{Json, extract::State};
+use farm_api::people::{Builder, Platform, Queue, Whoami};
+use farm_db::read;
+
+use crate::{App, Identity, error::Result};
+
+/// Who is asking, as the server sees it.
+#[utoipa::path(get, path = "/whoami", tag = "farm", responses((status = 200, body = Whoami)))]
+pub async fn whoami(identity: Identity) -> Json<Whoami> {
+    Json(Whoami {
+        principal: identity.principal,
+        way: identity.way.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// All platforms.
+#[utoipa::path(get, path = "/platforms", tag = "farm", responses((status = 200, body = [Platform])))]
+pub async fn platforms(State(app): State<App>) -> Result<Json<Vec<Platform>>> {
+    app.db(read::platforms).await.map(Json)
+}
+
+/// All builders and what they are doing.
+#[utoipa::path(get, path = "/builders", tag = "farm", responses((status = 200, body = [Builder])))]
+pub async fn builders(State(app): State<App>) -> Result<Json<Vec<Builder>>> {
+    app.db(|conn| read::builders(conn, None)).await.map(Json)
+}
+
+/// The state of the queue.
+#[utoipa::path(get, path = "/queue", tag = "farm", responses((status = 200, body = Queue)))]
+pub async fn queue(State(app): State<App>) -> Result<Json<Queue>> {
+    app.db(read::queue).await.map(Json)
+}

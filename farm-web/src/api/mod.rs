@@ -1,0 +1,35 @@
+//! The JSON API of [`farm_api::people`].
+
+mod events;
+mod farm;
+mod jobs;
+mod log;
+pub mod openapi;
+mod submission;
+mod tasks;
+mod uploads;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::App;
+
+/// All calls below `/api/v1`; what is added here is documented by that.
+pub fn routes() -> OpenApiRouter<App> {
+    let v1 = OpenApiRouter::new()
+        .routes(routes!(farm::whoami))
+        .routes(routes!(farm::platforms))
+        .routes(routes!(farm::builders))
+        .routes(routes!(farm::queue))
+        .routes(routes!(uploads::begin))
+        .routes(routes!(uploads::status, uploads::receive))
+        .routes(routes!(jobs::list, jobs::create))
+        .routes(routes!(jobs::show))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(events::events))
+        .routes(routes!(tasks::show))
+        .routes(routes!(tasks::why))
+        .routes(routes!(log::plain))
+        .routes(routes!(log::events));
+    OpenApiRouter::new().nest("/api/v1", v1)
+}

@@ -1,0 +1,45 @@
+//! The document that describes the API, made from the handlers themselves.
+
+use axum::{Json, Router, http::header, routing::get};
+use farm_api::error::ErrorBody;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{Content, Info, OpenApi, RefOr, Response, path::Operation, schema::Ref},
+};
+
+use crate::App;
+
+const DESCRIPTION: &str = "Hand in source packages, watch them being built, get the results. Every answer that is no \
+                           success has an ErrorBody, whose message is for people and whose code is for programs.";
+
+/// Serves the document.
+pub fn route(document: OpenApi) -> Router<App> {
+    let document = complete(document);
+    Router::new().route(
+        "/api/v1/openapi.json",
+        get(move || async move { ([(header::CACHE_CONTROL, "no-cache")], Json(document)) }),
+    )
+}
+
+/// Adds what all calls have in common.
+pub fn complete(mut document: OpenApi) -> OpenApi {
+    document.info = Info::new("Farm", env!("CARGO_PKG_VERSION"));
+    document.info.description = Some(DESCRIPTION.to_owned());
+    let components = document.components.get_or_insert_default();
+    let mut needed = Vec::new();
+    <ErrorBody as ToSchema>::schemas(&mut needed);
+    needed.push((ErrorBody::name().into_owned(), ErrorBody::schema()));
+    components.schemas.extend(needed);
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch];
+        operations.into_iter().flatten().for_each(add_refusal);
+    }
+    document
+}
+
+fn add_refusal(operation: &mut Operation) {
+    let mut response = Response::new("refused, or failed");
+    let content = Content::new(Some(RefOr::Ref(Ref::from_schema_name(ErrorBody::name()))));
+    response.content.insert("application/json".to_owned(), RefOr::T(content));
+    operation.responses.responses.insert("default".to_owned(), RefOr::T(response));
+}

@@ -1,0 +1,146 @@
+//! Uploads: asked for by digest, received in pieces, verified before they count.
+
+use std::{io, time::Duration};
+
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, header},
+};
+use farm_api::{
+    error::ErrorCode,
+    people::{NewUpload, Upload},
+};
+use farm_db::blobs;
+use farm_store::{Staged, StoreError};
+use futures::{Stream, StreamExt};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::{
+    App, Identity,
+    error::{AppError, Result},
+    extract::{self, Name, Query},
+};
+
+/// A sender that is silent for so long has gone. Its upload must not stay locked against its next try.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Asks whether the server has a file, and if not, where to send it.
+#[utoipa::path(post, path = "/uploads", tag = "uploads", request_body = NewUpload, responses((status = 200, body = Upload)))]
+pub async fn begin(
+    State(app): State<App>,
+    identity: Identity,
+    extract::Json(new): extract::Json<NewUpload>,
+) -> Result<Json<Upload>> {
+    let NewUpload { digest, size } = new;
+    let limit = app.config.max_upload_bytes;
+    if size > limit {
+        let message = format!("the file has {size} bytes, and this farm takes {limit} at the most");
+        return Err(AppError::new(ErrorCode::TooLarge, message));
+    }
+    // The store is asked too: should it have lost the blob, this upload brings it back.
+    if let Some(known) = app.db(move |conn| blobs::size(conn, &digest)).await?
+        && app.store.exists(&digest).await?
+    {
+        if u64::try_from(known).ok() != Some(size) {
+            let message = format!("the file with that digest has {known} bytes, not {size}");
+            return Err(AppError::new(ErrorCode::Refused, message));
+        }
+        return Ok(Json(Upload { id: None, offset: size, size, complete: true }));
+    }
+    let upload = app.db(move |conn| blobs::begin_upload(conn, &identity.principal, &digest, size)).await?;
+    under_way(&app, &upload).await.map(Json)
+}
+
+/// Where an upload stands.
+#[utoipa::path(get, path = "/uploads/{id}", tag = "uploads", params(("id" = Uuid, Path)), responses((status = 200, body = Upload)))]
+pub async fn status(State(app): State<App>, identity: Identity, Name(id): Name<Uuid>) -> Result<Json<Upload>> {
+    let upload = app.db(move |conn| blobs::find_upload(conn, &identity.principal, id)).await?;
+    under_way(&app, &upload).await.map(Json)
+}
+
+async fn under_way(app: &App, upload: &blobs::Upload) -> Result<Upload> {
+    let offset = app.store.staged_len(upload.id).await?.unwrap_or(0);
+    Ok(Upload { id: Some(upload.id), offset, size: upload.size, complete: false })
+}
+
+/// Where the bytes of a request begin.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Offset {
+    /// Offset of the first byte; must be where the server's part ends.
+    offset: u64,
+}
+
+/// Receives bytes. When the connection is cut, what arrived stays, and the sender asks where to go on.
+#[utoipa::path(patch, path = "/uploads/{id}", tag = "uploads", params(("id" = Uuid, Path), Offset),
+    request_body(content_type = "application/octet-stream"), responses((status = 200, body = Upload)))]
+pub async fn receive(
+    State(app): State<App>,
+    identity: Identity,
+    Name(id): Name<Uuid>,
+    Query(Offset { offset }): Query<Offset>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Upload>> {
+    let upload = app.db(move |conn| blobs::find_upload(conn, &identity.principal, id)).await?;
+    let mut staged = app.store.stage(id).await?;
+    let have = staged.len();
+    if have != offset {
+        let message =
+            format!("the server has {have} bytes of this upload, so the next ones begin at {have}, not at {offset}");
+        return Err(AppError::new(ErrorCode::WrongOffset, message));
+    }
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|more| have.saturating_add(more) > upload.size) {
+        return Err(too_much(upload.size));
+    }
+    let received = staged.append_stream(timely(body), upload.size).await;
+    metrics::counter!("farm_web_upload_bytes_total").increment(staged.len().saturating_sub(have));
+    match received {
+        Err(StoreError::SizeMismatch { .. }) => return Err(too_much(upload.size)),
+        other => other?,
+    }
+    if staged.len() < upload.size {
+        return Ok(Json(Upload { id: Some(id), offset: staged.len(), size: upload.size, complete: false }));
+    }
+    // On its own: a sender that goes now must not stop it halfway.
+    tokio::spawn(finish(app, upload, staged)).await?.map(Json)
+}
+
+fn too_much(size: u64) -> AppError {
+    AppError::new(ErrorCode::Refused, format!("more bytes were sent than the {size} that the file was said to have"))
+}
+
+/// Verifies the whole file and makes it known.
+async fn finish(app: App, upload: blobs::Upload, staged: Staged) -> Result<Upload> {
+    let blobs::Upload { id, digest, size } = upload;
+    match app.store.commit(staged, &digest, size).await {
+        Err(error @ StoreError::DigestMismatch { .. }) => {
+            app.db(move |conn| blobs::forget_upload(conn, id)).await?;
+            let message = format!("{error}; the file was changed while it was sent, or on the way: send it again");
+            return Err(AppError::new(ErrorCode::Refused, message));
+        }
+        committed => committed?,
+    }
+    app.db(move |conn| blobs::end_upload(conn, id, &digest, size)).await?;
+    tracing::info!(blob = %digest, size, "upload complete");
+    Ok(Upload { id: None, offset: size, size, complete: true })
+}
+
+/// The body, as long as its sender goes on.
+fn timely(body: Body) -> impl Stream<Item = io::Result<Bytes>> {
+    futures::stream::unfold(body.into_data_stream(), |mut body| async {
+        match tokio::time::timeout(SILENCE, body.next()).await {
+            Ok(next) => next.map(|piece| (piece.map_err(io::Error::other), body)),
+            Err(_) => {
+                let silence = format!("nothing came for {} seconds", SILENCE.as_secs());
+                Some((Err(io::Error::new(io::ErrorKind::TimedOut, silence)), body))
+            }
+        }
+    })
+}

@@ -1,0 +1,48 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use farm_daemon::CancellationToken;
+use farm_db::Pool;
+use farm_store::Store;
+
+use crate::{Config, error::Result, watch::Watch};
+
+/// What all requests share; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The database.
+    pub pool: Pool,
+    /// The blobs.
+    pub store: Store,
+    /// Changes of jobs.
+    pub watch: Watch,
+    /// Ends streams that would go on for ever.
+    pub shutdown: CancellationToken,
+}
+
+impl App {
+    /// Opens what the configuration names. The database is reached with the first query only.
+    pub fn open(config: Config, shutdown: CancellationToken) -> anyhow::Result<Self> {
+        let pool = Pool::new(&config.database, config.pool_size)?;
+        let store = Store::open(&config.store, &config.spool)?;
+        Ok(Self { config: Arc::new(config), pool, store, watch: Watch::default(), shutdown })
+    }
+
+    /// Runs a verb of farm-db.
+    pub async fn db<T, F>(&self, verb: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut farm_db::PgConnection) -> farm_db::Result<T> + Send + 'static,
+    {
+        Ok(self.pool.run(verb).await?)
+    }
+
+    /// Whether requests can be served now; if not, why.
+    pub async fn ready(&self) -> Result<(), String> {
+        self.pool.probe().await.map_err(|e| e.to_string())?;
+        self.store.check().await.map_err(|e| e.to_string())
+    }
+}

@@ -1,0 +1,152 @@
+//! How a request fails, and what the caller is told.
+//!
+//! Expected refusals carry a sentence for a person. Everything else is our fault: the caller gets a number, and the log has
+//! the details under the same number.
+
+use axum::{
+    Json,
+    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use farm_api::error::{ErrorBody, ErrorCode, Reason};
+use farm_db::DbError;
+use farm_store::StoreError;
+use tracing::{error, warn};
+
+/// When to come again, in seconds, after 503.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("3");
+
+/// Why a request was not fulfilled.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// We refuse.
+    #[error("{}", .0.message)]
+    Refused(ErrorBody),
+    /// The database refuses or fails.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// The store refuses or fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A page could not be made.
+    #[error("a page could not be made: {0}")]
+    Page(#[from] tera::Error),
+    /// A task of ours ended early.
+    #[error("a part of the work was cut off: {0}")]
+    CutOff(#[from] tokio::task::JoinError),
+    /// Anything else that is a mistake of ours.
+    #[error("{0}")]
+    Mistake(String),
+}
+
+/// What a handler answers.
+pub type Result<T, E = AppError> = std::result::Result<T, E>;
+
+impl AppError {
+    /// A refusal with one message.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::Refused(ErrorBody::new(code, message))
+    }
+
+    /// The request cannot be understood.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::BadRequest, message)
+    }
+
+    /// Understood, and refused with every reason.
+    pub fn refused(reasons: Vec<Reason>) -> Self {
+        let message = match &reasons[..] {
+            [one] => one.message.clone(),
+            many => format!("there are {} problems: {}", many.len(), sentences(many)),
+        };
+        Self::Refused(ErrorBody { code: ErrorCode::Refused, message, reasons })
+    }
+
+    /// What the caller is told. What he is not told goes to the log here, and only here.
+    pub fn into_body(self) -> ErrorBody {
+        match self {
+            Self::Refused(body) => body,
+            Self::Database(DbError::NotFound(message)) => ErrorBody::new(ErrorCode::NotFound, message),
+            Self::Database(DbError::Conflict(message) | DbError::LeaseLost(message)) => {
+                ErrorBody::new(ErrorCode::Conflict, message)
+            }
+            Self::Database(error @ DbError::Unavailable(_)) => {
+                warn!(%error, "a request has to wait for the database");
+                let message = "the farm cannot reach its database at the moment; nothing was lost, try again soon";
+                ErrorBody::new(ErrorCode::Unavailable, message)
+            }
+            Self::Store(error @ StoreError::Full { .. }) => {
+                error!(%error, "the store is full");
+                let message = "the farm's store is full; what arrived is kept, go on when an operator has made room";
+                ErrorBody::new(ErrorCode::StoreFull, message)
+            }
+            // Whoever sees this knows from the store's words what to do: wait, or send other bytes.
+            Self::Store(error @ StoreError::InUse(_)) => ErrorBody::new(ErrorCode::WrongOffset, error.to_string()),
+            Self::Store(error @ (StoreError::DigestMismatch { .. } | StoreError::SizeMismatch { .. })) => {
+                ErrorBody::new(ErrorCode::Refused, error.to_string())
+            }
+            Self::Store(error @ StoreError::Body(_)) => ErrorBody::new(ErrorCode::BadRequest, error.to_string()),
+            error @ (Self::Database(_) | Self::Store(_) | Self::Page(_) | Self::CutOff(_) | Self::Mistake(_)) => {
+                mistake(&error)
+            }
+        }
+    }
+}
+
+fn sentences(reasons: &[Reason]) -> String {
+    reasons.iter().map(|reason| reason.message.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+fn mistake(error: &AppError) -> ErrorBody {
+    let number = format!("{:08x}", rand::random::<u32>());
+    error!(error.number = %number, error = %error, "a request failed");
+    let message = format!("the farm made a mistake; its log has the details under the number {number}");
+    ErrorBody::new(ErrorCode::Internal, message)
+}
+
+/// The status that goes with a refusal.
+pub fn status(code: ErrorCode) -> StatusCode {
+    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Headers that go with a refusal.
+pub fn with_headers(code: ErrorCode, mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if code == ErrorCode::Unavailable {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    response
+}
+
+impl IntoResponse for AppError {
+    fn into_response(self) -> Response {
+        let body = self.into_body();
+        let code = body.code;
+        with_headers(code, (status(code), Json(body)).into_response())
+    }
+}
+
+impl From<JsonRejection> for AppError {
+    fn from(rejection: JsonRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::new(
+                ErrorCode::TooLarge,
+                "the request is larger than any job needs; files go to /api/v1/uploads",
+            );
+        }
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for AppError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for AppError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}

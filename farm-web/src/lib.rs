@@ -1,0 +1,32 @@
+//! farm-web: status pages, the API for people and scripts ([`farm_api::people`]), uploads, live logs.
+//!
+//! - [`run`], [`Config`], [`App`] and [`router`]: the process, what it has to know, what requests share, all routes;
+//! - `api`: the JSON API, documented in itself at `/api/v1/openapi.json`; `artifacts`: downloads;
+//! - `pages`: the same data for people, made from the same types by the templates in `templates/`;
+//! - `log`, [`watch`]: logs as they grow, jobs as they change;
+//! - `identity`, `guard`: who is asking, and what a browser may be led to do in his name.
+//!
+//! Errors: handlers answer [`AppError`], which becomes JSON or a page in one place.
+
+mod api;
+mod app;
+mod artifacts;
+mod config;
+mod error;
+mod extract;
+mod guard;
+mod identity;
+mod log;
+mod pages;
+mod range;
+mod routes;
+mod run;
+mod viewer;
+pub mod watch;
+
+pub use app::App;
+pub use config::Config;
+pub use error::AppError;
+pub use identity::Identity;
+pub use routes::{openapi, router};
+pub use run::run;

@@ -1,0 +1,140 @@
+//! Who watches which job: one listener for the process, and one cell per job that somebody watches.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use farm_daemon::{Backoff, CancellationToken};
+use farm_db::{Channel, Listener};
+use farm_types::JobId;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// Wakes those who watch a job when it changed.
+///
+/// Several changes in a row wake once: a watcher looks at the job itself, so only the latest state counts.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    jobs: Arc<Mutex<HashMap<JobId, Cell>>>,
+}
+
+#[derive(Debug, Default)]
+struct Cell {
+    changes: watch::Sender<()>,
+    watchers: usize,
+}
+
+impl Watch {
+    /// Watches a job. Look at it after this call, not before: what happens in between is then not missed.
+    pub fn job(&self, job: JobId) -> Watcher {
+        let mut jobs = self.lock();
+        let cell = jobs.entry(job).or_default();
+        cell.watchers += 1;
+        Watcher { watch: self.clone(), job, changes: cell.changes.subscribe() }
+    }
+
+    /// How many jobs are watched.
+    pub fn watched(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Passes on what the database tells, until the end. Whoever watches looks again after each new connection, as what
+    /// happened without one was told to nobody.
+    pub async fn listen(self, conninfo: String, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let mut backoff = Backoff::default();
+        loop {
+            let connected = tokio::select! {
+                connected = self.listen_once(&conninfo, &mut backoff) => connected,
+                () = shutdown.cancelled() => return Ok(()),
+            };
+            if let Err(error) = connected {
+                warn!(%error, "changes of jobs are not heard of at the moment; pages look by themselves until then");
+            }
+            if !backoff.wait(&shutdown).await {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn listen_once(&self, conninfo: &str, backoff: &mut Backoff) -> farm_db::Result<()> {
+        let mut listener = Listener::connect(conninfo, &[Channel::Job]).await?;
+        info!("listening for changes of jobs");
+        backoff.reset();
+        self.lock().values().for_each(|cell| cell.changes.send_modify(|()| {}));
+        loop {
+            let notification = listener.next().await?;
+            if let Ok(job) = notification.payload.parse() {
+                self.changed(job);
+            }
+        }
+    }
+
+    fn changed(&self, job: JobId) {
+        if let Some(cell) = self.lock().get(&job) {
+            cell.changes.send_modify(|()| {});
+        }
+    }
+
+    /// The map is whole after each single step, so a panic elsewhere does no harm to it.
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Cell>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who watches a job. The last one to go clears its cell away.
+#[derive(Debug)]
+pub struct Watcher {
+    watch: Watch,
+    job: JobId,
+    changes: watch::Receiver<()>,
+}
+
+impl Watcher {
+    /// Waits until the job may have changed since the last call.
+    pub async fn changed(&mut self) {
+        // The sender lives as long as this watcher does.
+        let _ = self.changes.changed().await;
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let mut jobs = self.watch.lock();
+        if let Some(cell) = jobs.get_mut(&self.job) {
+            cell.watchers -= 1;
+            if cell.watchers == 0 {
+                jobs.remove(&self.job);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_change_between_subscribing_and_waiting_is_not_missed_and_many_wake_once() {
+        let watch = Watch::default();
+        let mut watcher = watch.job(JobId(7));
+        assert!(watcher.changed().now_or_never().is_none());
+        watch.changed(JobId(8));
+        assert!(watcher.changed().now_or_never().is_none());
+        (0..1000).for_each(|_| watch.changed(JobId(7)));
+        assert!(watcher.changed().now_or_never().is_some());
+        assert!(watcher.changed().now_or_never().is_none());
+    }
+
+    #[test]
+    fn nothing_is_left_of_watchers_that_went() {
+        let watch = Watch::default();
+        let (first, second) = (watch.job(JobId(7)), watch.job(JobId(7)));
+        drop(first);
+        assert_eq!(watch.watched(), 1);
+        drop(second);
+        assert_eq!(watch.watched(), 0);
+    }
+}
