@@ -1,0 +1,14 @@
+//! Who is it: tokens, and the identity that a request has.
+//!
+//! A [`Token`] is shown once, to the one who will use it. The farm stores only its digest, so that nobody who reads the
+//! database can act as someone else.
+
+mod bearer;
+mod file;
+mod identity;
+mod token;
+
+pub use bearer::{BearerError, bearer};
+pub use file::{TokenFileError, read_token_file};
+pub use identity::{Identity, Way};
+pub use token::{ParseTokenError, Token};
