@@ -98,7 +98,7 @@ END $$;
 -- the best are locked, whoever is locked already being left to whoever locked it. `waited`: seconds since it could be had.
 CREATE FUNCTION farm.claim(p_builder int, p_instance uuid, p_want int, p_lease interval)
 RETURNS TABLE (task_id bigint, attempt int, token uuid, job_id bigint, platform text, timeout_seconds int, recipe jsonb,
-  waited double precision)
+  sources jsonb, waited double precision)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 #variable_conflict use_column
 DECLARE
@@ -138,6 +138,9 @@ BEGIN
   told AS (
     SELECT l.*, pg_notify('farm_job', l.job_id::text) FROM leased l)
   SELECT t.id, t.attempts, t.token, t.job_id, t.platform, t.timeout_seconds, p.recipe,
+         (SELECT jsonb_agg(jsonb_build_object('position', s.position, 'digest', encode(s.digest, 'hex'), 'size', b.size,
+            'label', coalesce(s.name || '-' || s.version || '-' || s.release, s.file_name)) ORDER BY s.position)
+          FROM farm.source s JOIN farm.blob b ON b.digest = s.digest WHERE s.job_id = t.job_id),
          extract(epoch FROM clock_timestamp() - t.not_before)::double precision
   FROM told t JOIN farm.platform p ON p.name = t.platform;
 END $$;

@@ -1,15 +1,14 @@
 use std::time::Duration;
 
 use diesel::{
-    Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{Array, BigInt, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
 };
 use farm_api::{hub, recipe::Recipe};
 use farm_types::{AttemptNumber, BuilderId, JobId, LeaseKey, LeaseToken, TaskId};
-use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::{Result, document::documents};
+use crate::Result;
 
 /// A task that a builder now holds.
 #[derive(Debug, Clone)]
@@ -59,6 +58,8 @@ struct Row {
     timeout_seconds: i32,
     #[diesel(sql_type = Jsonb)]
     recipe: serde_json::Value,
+    #[diesel(sql_type = Jsonb)]
+    sources: serde_json::Value,
     #[diesel(sql_type = Double)]
     waited: f64,
 }
@@ -71,55 +72,28 @@ pub fn claim(
     want: u32,
     lease_seconds: u32,
 ) -> Result<Vec<ClaimedTask>> {
-    conn.transaction(|conn| {
-        let rows: Vec<Row> = sql_query("SELECT * FROM farm.claim($1, $2, $3, make_interval(secs => $4))")
-            .bind::<Integer, _>(builder.0)
-            .bind::<SqlUuid, _>(instance)
-            .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
-            .bind::<Double, _>(f64::from(lease_seconds))
-            .load(conn)?;
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
-        let jobs: Vec<i64> = rows.iter().map(|row| row.job_id).collect();
-        let sources = sources(conn, &jobs)?;
-        rows.into_iter().map(|row| row.with(&sources)).collect()
-    })
-}
-
-#[derive(Deserialize)]
-struct JobSources {
-    job: JobId,
-    sources: Vec<hub::LeaseSource>,
-}
-
-fn sources(conn: &mut PgConnection, jobs: &[i64]) -> Result<Vec<JobSources>> {
-    documents(
-        conn,
-        sql_query(
-            "SELECT jsonb_build_object('job', s.job_id, 'sources', jsonb_agg(jsonb_build_object('position', s.position,
-               'digest', encode(s.digest, 'hex'), 'size', b.size,
-               'label', coalesce(s.name || '-' || s.version || '-' || s.release, s.file_name)) ORDER BY s.position)) AS document
-             FROM farm.source s JOIN farm.blob b ON b.digest = s.digest WHERE s.job_id = ANY ($1) GROUP BY s.job_id",
-        )
-        .bind::<Array<BigInt>, _>(jobs),
-    )
+    let rows: Vec<Row> = sql_query("SELECT * FROM farm.claim($1, $2, $3, make_interval(secs => $4))")
+        .bind::<Integer, _>(builder.0)
+        .bind::<SqlUuid, _>(instance)
+        .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
+        .bind::<Double, _>(f64::from(lease_seconds))
+        .load(conn)?;
+    rows.into_iter().map(Row::read).collect()
 }
 
 impl Row {
-    fn with(self, sources: &[JobSources]) -> Result<ClaimedTask> {
-        let job = JobId(self.job_id);
+    fn read(self) -> Result<ClaimedTask> {
         Ok(ClaimedTask {
             key: LeaseKey {
                 task: TaskId(self.task_id),
                 attempt: AttemptNumber(self.attempt),
                 token: LeaseToken(self.token),
             },
-            job,
+            job: JobId(self.job_id),
             recipe: serde_json::from_value(self.recipe)?,
             timeout_seconds: u32::try_from(self.timeout_seconds).unwrap_or(u32::MAX),
             waited: Duration::try_from_secs_f64(self.waited).unwrap_or_default(),
-            sources: sources.iter().find(|s| s.job == job).map(|s| s.sources.clone()).unwrap_or_default(),
+            sources: serde_json::from_value(self.sources)?,
         })
     }
 }
