@@ -110,6 +110,9 @@ impl Failure {
             for line in self.to_string().lines() {
                 aside(&format!("{red}{program}:{red:#} {}", shown(line)));
             }
+            if let Self::Client(ClientError::Unreachable { .. }) = self {
+                aside("  The address comes from --server, FARM_SERVER or the configuration; is the farm running?");
+            }
             for reason in self.reasons() {
                 aside(&format!("  - {}", shown(&reason)));
             }

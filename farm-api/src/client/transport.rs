@@ -69,8 +69,10 @@ impl Transport {
     pub fn new(address: &str, program: &str) -> Result<Self, ClientError> {
         let bad = |why: &str| ClientError::BadAddress { address: address.to_owned(), why: why.to_owned() };
         let mut base = Url::parse(address).map_err(|error| bad(&error.to_string()))?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(bad("it begins with neither http:// nor https://"));
+        match base.scheme() {
+            "http" => {}
+            "https" => return Err(bad("this program was built without TLS")),
+            _ => return Err(bad("it does not begin with http://")),
         }
         if !base.username().is_empty() || base.password().is_some() {
             return Err(bad("a password has no place in it; name a token_file in the configuration"));

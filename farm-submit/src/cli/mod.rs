@@ -12,6 +12,9 @@ use jiff::SignedDuration;
 use crate::exit::EXIT_CODES;
 pub use task_choice::TaskChoice;
 
+/// Heading of the options that every command takes.
+const COMMON: &str = "Common options";
+
 const SUBMIT_EXAMPLES: &str = "\
 Examples:
   farm-submit hello-2.12-1.src.rpm                        on the default platforms
@@ -35,12 +38,12 @@ Configuration: ~/.config/farm/config.toml or /etc/farm/config.toml, such as
 #[derive(Debug, Parser)]
 #[command(name = "farm-submit", version, after_help = format!("{SUBMIT_EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct FarmSubmit {
+    /// What to submit.
+    #[command(flatten)]
+    pub submit: SubmitArgs,
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,
-    /// The rest.
-    #[command(flatten)]
-    pub submit: SubmitArgs,
 }
 
 /// The build farm: submit source packages, watch them being built, fetch the results
@@ -57,16 +60,15 @@ pub struct Farm {
 
 /// What every command takes.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Common options")]
 pub struct Common {
     /// Address of the server [default: from the configuration, else http://127.0.0.1:8080/]
-    #[arg(long, global = true, env = "FARM_SERVER", hide_env_values = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = COMMON, env = "FARM_SERVER", hide_env_values = true, value_name = "URL")]
     pub server: Option<String>,
     /// File that holds your token for the server
-    #[arg(long, global = true, env = "FARM_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = COMMON, env = "FARM_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Print one JSON document on standard output, as the server's API has it
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub json: bool,
 }
 

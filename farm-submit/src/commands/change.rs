@@ -10,15 +10,16 @@ use crate::{
     cli::{JobArgs, RetryArgs},
     exit::{Exit, Failure},
     output::Output,
+    show,
 };
 
 /// Withdraws what is not yet built of a job.
 pub async fn cancel(args: &JobArgs, client: &PeopleClient, output: &mut Output) -> Result<Exit, Failure> {
     let job = client.cancel(args.job).await?;
     output.either(&job, || {
-        let stopping = count(&job, |state| !state.is_final());
+        let stopping = number(&job, |state| !state.is_final());
         let still = if stopping == 0 { String::new() } else { format!("; {stopping} being stopped") };
-        let cancelled = count(&job, |state| state == TaskState::Cancelled);
+        let cancelled = number(&job, |state| state == TaskState::Cancelled);
         format!("Job {}: {}, {cancelled} of {} tasks cancelled{still}\n", job.id, job.progress, job.total)
     })?;
     Ok(Exit::Done)
@@ -28,13 +29,12 @@ pub async fn cancel(args: &JobArgs, client: &PeopleClient, output: &mut Output) 
 pub async fn retry(args: &RetryArgs, client: &PeopleClient, output: &mut Output) -> Result<Exit, Failure> {
     let job = client.retry(args.job, &Retry { failed_only: args.failed }).await?;
     output.either(&job, || {
-        let again = count(&job, |state| !state.is_final());
-        let tasks = if again == 1 { "1 task".to_owned() } else { format!("{again} tasks") };
+        let tasks = show::count(number(&job, |state| !state.is_final()), "task");
         format!("Job {}: {tasks} to build; follow with: farm watch {}\n", job.id, job.id)
     })?;
     Ok(Exit::Done)
 }
 
-fn count(job: &Job, is: impl Fn(TaskState) -> bool) -> usize {
+fn number(job: &Job, is: impl Fn(TaskState) -> bool) -> usize {
     job.tasks.iter().filter(|task| is(task.state)).count()
 }

@@ -18,7 +18,7 @@ use crate::{
     exit::{Exit, Failure},
     output::{Output, aside},
     progress::FileProgress,
-    show::size,
+    show::{count, size},
     sources::shown_path,
 };
 
@@ -89,9 +89,9 @@ fn tell(job: &Job, tasks: &[&Task], document: &DownloadDocument<'_>, quiet: bool
     match document.files.len() {
         0 => aside(&format!("nothing to download of job {}, which is {}", job.id, job.progress)),
         _ if quiet => {}
-        count => {
-            let there = if there == 0 { String::new() } else { format!(", {there} of them were there") };
-            aside(&format!("{count} files, {}{there}", size(bytes)));
+        files => {
+            let there = if there == 0 { String::new() } else { format!("; {there} of them there before") };
+            aside(&format!("{}, {}{there}", count(files, "file"), size(bytes)));
         }
     }
 }

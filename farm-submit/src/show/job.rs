@@ -9,7 +9,7 @@ use farm_api::{
 use farm_types::{ArtifactKind, TaskState};
 use jiff::Timestamp;
 
-use super::{BOLD, DIM, ago, elapsed, progress, shown, size, task_state};
+use super::{BOLD, DIM, ago, count, elapsed, progress, shown, size, task_state};
 use crate::exit::sentence;
 
 /// Lines of the log that are shown of a failed task.
@@ -95,7 +95,7 @@ pub fn details(task: &Task, now: Timestamp) -> String {
     }
     let packages = packages(task).count();
     if packages > 0 {
-        parts.push(if packages == 1 { "1 package".to_owned() } else { format!("{packages} packages") });
+        parts.push(count(packages, "package"));
     }
     let mut text = parts.iter().map(|part| format!("  {}", shown(part))).collect::<String>();
     if let Some(message) = task.message.as_deref().filter(|message| !message.is_empty()) {

@@ -17,6 +17,11 @@ pub fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// So many things: `1 file`, `3 files`.
+pub fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 /// How long it took: `8s`, `1m 05s`, `2h 03m`, `3d 04h`.
 pub fn elapsed(seconds: i64) -> String {
     let seconds = seconds.max(0);

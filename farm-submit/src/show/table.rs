@@ -45,7 +45,8 @@ impl Table {
                     format!("{style}{cell}{style:#}{pad}")
                 }
             });
-            text += &cells.collect::<Vec<_>>().join("  ");
+            // Cells at the end may be empty.
+            text += cells.collect::<Vec<_>>().join("  ").trim_end();
             text.push('\n');
         }
         text

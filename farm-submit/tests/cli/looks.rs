@@ -1,0 +1,170 @@
+//! How everything looks, and that JSON is the API's own.
+
+use farm_api::{
+    error::Reason,
+    people::{Builder, Job, JobPage, Platform, RunningTask, Whoami, Why},
+};
+use farm_types::{BuilderState, JobId, Stage, TaskId, TaskState};
+use serde::de::DeserializeOwned;
+
+use super::{
+    program, run,
+    server::{Farm, Server},
+    things::{at, failed, job, running, succeeded, task},
+};
+
+fn farm() -> Server {
+    let mut mixed = job(
+        42,
+        vec![
+            failed(1, "f13-x86_64"),
+            succeeded(2, "f14-x86_64", &["hello-2.12-1.x86_64.rpm", "hello-doc-2.12-1.noarch.rpm"]),
+            task(3, "sl5-i686", TaskState::Pending),
+        ],
+    );
+    mixed.tasks[2].message = Some("waits for a builder for i686".into());
+    mixed.warnings.push(Reason {
+        code: "no_builder".into(),
+        source: None,
+        message: "no builder for sl5-i686 at the moment".into(),
+    });
+    let mut rude = job(7, vec![succeeded(4, "f13-x86_64", &[])]);
+    rude.title = "\u{1b}]0;owned\u{7}\u{202e}title\nof two lines".into();
+    let platform = |name: &str, enabled, pending| Platform {
+        name: name.parse().unwrap(),
+        description: "Fedora 13".into(),
+        enabled,
+        auto: enabled,
+        pending,
+        running: 0,
+        builders: 2,
+    };
+    let why = Why {
+        task: TaskId(3),
+        state: TaskState::Pending,
+        summary: "No builder that is alive can build for i686.".into(),
+        ahead: Some(3),
+        builders: serde_json::from_str(
+            r#"[{"builder": "b1", "could_take_it": false, "reason": "builds for x86_64 only"}]"#,
+        )
+        .unwrap(),
+    };
+    Server::start(Farm {
+        jobs: [(42, mixed), (7, rude)].into(),
+        platforms: vec![platform("f13-x86_64", true, 1200), platform("sl5-i686", false, 0)],
+        builders: vec![builder("b1", true), builder("b22", false)],
+        whys: [(3, why)].into(),
+        ..Farm::default()
+    })
+}
+
+fn builder(name: &str, alive: bool) -> Builder {
+    Builder {
+        name: name.parse().unwrap(),
+        state: BuilderState::Enabled,
+        reason: None,
+        alive,
+        last_seen: Some(at(0)),
+        version: Some("0.1.0".into()),
+        arches: vec!["x86_64".into(), "i686".into()],
+        slots: 2,
+        running: Vec::new(),
+    }
+}
+
+#[test]
+fn everything_is_shown_in_columns_and_fit_for_a_terminal() {
+    let server = farm();
+    for arguments in [
+        &["show", "42"][..],
+        &["list"],
+        &["platforms"],
+        &["builders"],
+        &["whoami"],
+        &["why", "42"],
+        &["cancel", "42"],
+        &["retry", "42", "--failed"],
+    ] {
+        let ran = run(program("farm", &server.url).args(arguments)).ended(0);
+        assert!(!ran.stdout.chars().any(|c| c.is_control() && c != '\n'), "{arguments:?}: {:?}", ran.stdout);
+        insta::with_settings!({ filters => [(r"http://127.0.0.1:\d+", "http://farm")] }, {
+            insta::assert_snapshot!(arguments[0], ran.stdout);
+        });
+    }
+}
+
+#[test]
+fn the_help_of_each_command_has_examples() {
+    let commands = [
+        "",
+        "submit",
+        "list",
+        "show",
+        "watch",
+        "logs",
+        "cancel",
+        "retry",
+        "download",
+        "why",
+        "platforms",
+        "builders",
+        "whoami",
+    ];
+    for name in commands {
+        let words = [name, "--help"];
+        let ran = run(program("farm", "").env_remove("FARM_SERVER").args(words.iter().filter(|word| !word.is_empty())));
+        let help = ran.ended(0).stdout;
+        assert!(help.contains("Example"), "{help}");
+        insta::assert_snapshot!(format!("help-{name}"), help);
+    }
+    let ran = run(program("farm-submit", "").env_remove("FARM_SERVER").arg("--help")).ended(0);
+    insta::assert_snapshot!("help-farm-submit", ran.stdout);
+}
+
+#[test]
+fn json_reads_back_into_the_types_of_the_api() {
+    fn check<T: DeserializeOwned>(server: &Server, arguments: &[&str]) {
+        let ran = run(program("farm", &server.url).args(arguments).arg("--json")).ended(0);
+        let read = serde_json::from_str::<T>(&ran.stdout);
+        assert!(read.is_ok(), "{arguments:?}: {:?}\n{}", read.err(), ran.stdout);
+    }
+    let server = farm();
+    check::<JobPage>(&server, &["list"]);
+    check::<Job>(&server, &["show", "42"]);
+    check::<Job>(&server, &["cancel", "42"]);
+    check::<Job>(&server, &["retry", "42"]);
+    check::<Vec<Why>>(&server, &["why", "42:sl5"]);
+    check::<Vec<Platform>>(&server, &["platforms"]);
+    check::<Vec<Builder>>(&server, &["builders"]);
+    check::<Whoami>(&server, &["whoami"]);
+}
+
+#[test]
+fn what_a_builder_does_stands_under_the_table() {
+    let server = farm();
+    server.farm().builders[0].running.push(RunningTask {
+        job: JobId(42),
+        task: TaskId(3),
+        platform: "f13-x86_64".parse().unwrap(),
+        title: "hello".into(),
+        stage: Some(Stage::Build),
+        started: at(0),
+    });
+    let ran = run(program("farm", &server.url).arg("builders")).ended(0);
+    assert!(ran.stdout.contains("b1:\n  42:f13-x86_64  build  "), "{}", ran.stdout);
+}
+
+#[test]
+fn a_running_task_shows_its_stage_and_builder() {
+    let server = Server::with_job(job(1, vec![running(1, "f13-x86_64", Stage::Dependencies)]));
+    let ran = run(program("farm", &server.url).args(["show", "1"])).ended(0);
+    assert!(ran.stdout.contains("running    dependencies  ") && ran.stdout.contains("  on b1"), "{}", ran.stdout);
+}
+
+#[test]
+fn the_completions_of_a_shell_know_the_commands() {
+    let ran = run(program("farm", "").args(["completions", "bash"])).ended(0);
+    assert!(ran.stdout.contains("download") && ran.stdout.contains("--attempt"));
+    let ran = run(program("farm", "").args(["completions", "zsh", "--submit"])).ended(0);
+    assert!(ran.stdout.starts_with("#compdef farm-submit"));
+}

@@ -1,0 +1,344 @@
+//! A small server that speaks the API and can be told to misbehave.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, Query, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, patch, post},
+};
+use farm_api::{
+    error::{ErrorBody, ErrorCode},
+    people::{Artifact, Builder, Job, JobPage, NewJob, NewUpload, Platform, Task, Upload, Whoami, Why},
+};
+use farm_types::{Digest, JobId};
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, runtime::Runtime};
+use uuid::Uuid;
+
+use super::things::{content, digest_of};
+
+/// What happens to the next request of a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mischief {
+    /// The server says that it cannot now.
+    Unavailable,
+    /// The server does what was asked and the connection breaks before it says so.
+    LoseAnswer,
+    /// The connection breaks after so many bytes of the body, up or down.
+    CutAfter(usize),
+    /// The server refuses.
+    Refuse(ErrorBody),
+}
+
+/// What the server knows, and what it was told to do.
+#[derive(Default)]
+pub struct Farm {
+    pub uploads: HashMap<Uuid, (NewUpload, Vec<u8>)>,
+    pub blobs: HashMap<Digest, Vec<u8>>,
+    pub submitted: Vec<NewJob>,
+    pub jobs: HashMap<i64, Job>,
+    /// What the streams of events tell, one after the other; then the job as it stands.
+    pub events: VecDeque<Job>,
+    /// How many events a connection brings before it ends.
+    pub events_per_connection: Option<usize>,
+    pub logs: HashMap<(i64, Option<i32>), Vec<u8>>,
+    /// What becomes of a job each time somebody has read a log.
+    pub after_log: VecDeque<Job>,
+    pub platforms: Vec<Platform>,
+    pub builders: Vec<Builder>,
+    pub whys: HashMap<i64, Why>,
+    /// By path prefix, with the method in front: `PATCH /api/v1/uploads/`.
+    pub mischief: Vec<(&'static str, Mischief)>,
+    /// All requests, as `METHOD path?query`.
+    pub requests: Vec<String>,
+    pub authorization: Option<String>,
+}
+
+/// The server, as long as it lives.
+pub struct Server {
+    pub url: String,
+    farm: Shared,
+    _runtime: Runtime,
+}
+
+type Shared = Arc<Mutex<Farm>>;
+
+impl Server {
+    pub fn start(farm: Farm) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let farm = Arc::new(Mutex::new(farm));
+        let app = app(Arc::clone(&farm));
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Self { url, farm, _runtime: runtime }
+    }
+
+    pub fn with_job(job: Job) -> Self {
+        Self::start(Farm { jobs: HashMap::from([(job.id.0, job)]), ..Farm::default() })
+    }
+
+    pub fn farm(&self) -> MutexGuard<'_, Farm> {
+        self.farm.lock().unwrap()
+    }
+
+    pub fn count(&self, request: &str) -> usize {
+        self.farm().requests.iter().filter(|asked| asked.starts_with(request)).count()
+    }
+}
+
+fn app(farm: Shared) -> Router {
+    Router::new()
+        .route("/api/v1/whoami", get(whoami))
+        .route("/api/v1/platforms", get(async |State(farm): State<Shared>| Json(lock(&farm).platforms.clone())))
+        .route("/api/v1/builders", get(async |State(farm): State<Shared>| Json(lock(&farm).builders.clone())))
+        .route("/api/v1/uploads", post(begin))
+        .route("/api/v1/uploads/{id}", patch(receive).get(status))
+        .route("/api/v1/jobs", post(create).get(list))
+        .route("/api/v1/jobs/{id}", get(job))
+        .route("/api/v1/jobs/{id}/events", get(events))
+        .route("/api/v1/jobs/{id}/{verb}", post(job))
+        .route("/api/v1/tasks/{id}", get(task))
+        .route("/api/v1/tasks/{id}/why", get(why))
+        .route("/api/v1/tasks/{id}/log", get(log))
+        .route("/artifacts/{id}/{name}", get(artifact))
+        .layer(middleware::from_fn_with_state(Arc::clone(&farm), misbehave))
+        .with_state(farm)
+}
+
+fn lock(farm: &Shared) -> MutexGuard<'_, Farm> {
+    farm.lock().unwrap()
+}
+
+/// Breaks the connection off: the task that serves it ends without a word.
+fn hang_up() -> ! {
+    std::panic::resume_unwind(Box::new("hung up"))
+}
+
+async fn misbehave(State(farm): State<Shared>, mut request: Request, next: Next) -> Response {
+    let asked = format!("{} {}", request.method(), request.uri());
+    let mischief = {
+        let mut farm = lock(&farm);
+        let found = farm.mischief.iter().position(|(prefix, _)| asked.starts_with(prefix));
+        farm.requests.push(asked);
+        if let Some(value) = request.headers().get(header::AUTHORIZATION) {
+            farm.authorization = value.to_str().ok().map(str::to_owned);
+        }
+        found.map(|at| farm.mischief.remove(at).1)
+    };
+    match mischief {
+        None => next.run(request).await,
+        Some(Mischief::Unavailable) => {
+            let body = ErrorBody::new(ErrorCode::Unavailable, "the database restarts");
+            ([(header::RETRY_AFTER, "0")], refuse(body)).into_response()
+        }
+        Some(Mischief::Refuse(body)) => refuse(body),
+        Some(Mischief::LoseAnswer) => {
+            next.run(request).await;
+            hang_up()
+        }
+        Some(Mischief::CutAfter(bytes)) => {
+            request.extensions_mut().insert(bytes);
+            next.run(request).await
+        }
+    }
+}
+
+fn refuse(body: ErrorBody) -> Response {
+    (StatusCode::from_u16(body.code.status()).unwrap(), Json(body)).into_response()
+}
+
+fn missing(what: &str) -> Response {
+    refuse(ErrorBody::new(ErrorCode::NotFound, format!("there is no {what}")))
+}
+
+async fn whoami() -> Json<Whoami> {
+    Json(Whoami { principal: "alice".into(), way: "token".into(), version: "0.1.0".into() })
+}
+
+async fn begin(State(farm): State<Shared>, Json(new): Json<NewUpload>) -> Json<Upload> {
+    let mut farm = lock(&farm);
+    let size = new.size;
+    if farm.blobs.contains_key(&new.digest) {
+        return Json(Upload { id: None, offset: size, size, complete: true });
+    }
+    let id = Uuid::new_v4();
+    farm.uploads.insert(id, (new, Vec::new()));
+    Json(Upload { id: Some(id), offset: 0, size, complete: false })
+}
+
+async fn status(State(farm): State<Shared>, Path(id): Path<Uuid>) -> Response {
+    match lock(&farm).uploads.get(&id) {
+        Some((new, bytes)) => {
+            let offset = bytes.len() as u64;
+            Json(Upload { id: Some(id), offset, size: new.size, complete: offset == new.size }).into_response()
+        }
+        None => missing("such upload"),
+    }
+}
+
+async fn receive(
+    State(farm): State<Shared>,
+    Path(id): Path<Uuid>,
+    Query(query): Query<HashMap<String, usize>>,
+    request: Request,
+) -> Response {
+    let cut = request.extensions().get::<usize>().copied().unwrap_or(usize::MAX);
+    let mut room = cut;
+    let mut body = request.into_body().into_data_stream();
+    if lock(&farm).uploads[&id].1.len() != query["offset"] {
+        return refuse(ErrorBody::new(ErrorCode::WrongOffset, "the bytes do not begin where the last ones ended"));
+    }
+    while let Some(Ok(block)) = body.next().await {
+        let taken = block.len().min(room);
+        room -= taken;
+        lock(&farm).uploads.get_mut(&id).unwrap().1.extend_from_slice(&block[..taken]);
+        if room == 0 {
+            hang_up();
+        }
+    }
+    let mut farm = lock(&farm);
+    let (new, bytes) = farm.uploads[&id].clone();
+    let complete = bytes.len() as u64 == new.size;
+    if complete && digest_of(&bytes) != new.digest {
+        return refuse(ErrorBody::new(ErrorCode::Refused, "the bytes do not have the digest that was told"));
+    }
+    let answer = Upload { id: Some(id), offset: bytes.len() as u64, size: new.size, complete };
+    if complete {
+        farm.blobs.insert(new.digest, bytes);
+    }
+    Json(answer).into_response()
+}
+
+async fn create(State(farm): State<Shared>, Json(new): Json<NewJob>) -> Response {
+    let mut farm = lock(&farm);
+    if new.sources.iter().any(|source| !farm.blobs.contains_key(&source.digest)) {
+        return refuse(ErrorBody::new(ErrorCode::Refused, "a source was not uploaded"));
+    }
+    let known = farm.submitted.iter().position(|other| other.key == new.key);
+    let id = known.unwrap_or(farm.submitted.len()) as i64 + 1;
+    let mut job = farm.jobs.get(&id).cloned().unwrap_or_else(|| super::things::job(id, Vec::new()));
+    (job.id, job.key) = (JobId(id), new.key.clone());
+    farm.jobs.insert(id, job.clone());
+    if known.is_none() {
+        farm.submitted.push(new);
+    }
+    (if known.is_some() { StatusCode::OK } else { StatusCode::CREATED }, Json(job)).into_response()
+}
+
+async fn list(State(farm): State<Shared>) -> Json<JobPage> {
+    let mut jobs: Vec<Job> = lock(&farm).jobs.values().cloned().collect();
+    jobs.sort_by_key(|job| -job.id.0);
+    Json(JobPage { jobs, next: None })
+}
+
+async fn job(State(farm): State<Shared>, Path(path): Path<Vec<String>>) -> Response {
+    match lock(&farm).jobs.get(&path[0].parse::<i64>().unwrap()) {
+        Some(job) => Json(job.clone()).into_response(),
+        None => missing(&format!("job {}", path[0])),
+    }
+}
+
+async fn events(State(farm): State<Shared>, Path(id): Path<i64>) -> Response {
+    let mut farm = lock(&farm);
+    let most = farm.events_per_connection.unwrap_or(usize::MAX);
+    let mut told = String::from(": a comment\n\n");
+    let mut ended = false;
+    for _ in 0..most {
+        let next = farm.events.pop_front().unwrap_or_else(|| farm.jobs[&id].clone());
+        told += &format!("event: job\ndata: {}\n\n", serde_json::to_string(&next).unwrap());
+        ended = next.progress.is_final();
+        if ended || farm.events.is_empty() {
+            break;
+        }
+    }
+    let told = futures::stream::once(async move { Ok::<_, std::io::Error>(told) });
+    let stays_open = !ended && most == usize::MAX;
+    let body = match stays_open {
+        true => Body::from_stream(told.chain(futures::stream::pending())),
+        false => Body::from_stream(told),
+    };
+    ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+}
+
+fn find<T>(farm: &Farm, pick: impl Fn(&Task) -> Option<T>) -> Option<T> {
+    farm.jobs.values().flat_map(|job| &job.tasks).find_map(pick)
+}
+
+async fn task(State(farm): State<Shared>, Path(id): Path<i64>) -> Response {
+    let task = find(&lock(&farm), |task| (task.id.0 == id).then(|| task.clone()));
+    task.map_or_else(|| missing("such task"), |task| Json(task).into_response())
+}
+
+async fn why(State(farm): State<Shared>, Path(id): Path<i64>) -> Response {
+    let why = lock(&farm).whys.get(&id).cloned();
+    why.map_or_else(|| missing("such task"), |why| Json(why).into_response())
+}
+
+async fn log(
+    State(farm): State<Shared>,
+    Path(id): Path<i64>,
+    Query(query): Query<HashMap<String, String>>,
+    request: Request,
+) -> Response {
+    let number = |name| query.get(name).and_then(|text| text.parse::<i64>().ok());
+    let mut farm = lock(&farm);
+    if let Some(job) = farm.after_log.pop_front() {
+        farm.jobs.insert(job.id.0, job);
+    }
+    let attempt = number("attempt").map(|n| i32::try_from(n).unwrap());
+    let Some(bytes) = farm.logs.get(&(id, attempt)) else { return missing("such log") };
+    let start = number("start").unwrap_or(0) as usize;
+    cut(&request, bytes[start.min(bytes.len())..].to_vec())
+}
+
+/// A body, perhaps broken off.
+fn cut(request: &Request, bytes: Vec<u8>) -> Response {
+    match request.extensions().get::<usize>() {
+        None => bytes.into_response(),
+        Some(&length) => {
+            let part = bytes[..length].to_vec();
+            let part = futures::stream::once(async move { Ok(part) });
+            let broken = futures::stream::once(async {
+                // The part goes over the wire first.
+                tokio::task::yield_now().await;
+                Err(std::io::Error::other("cut"))
+            });
+            Body::from_stream(part.chain(broken)).into_response()
+        }
+    }
+}
+
+async fn artifact(State(farm): State<Shared>, Path((id, name)): Path<(i64, String)>, request: Request) -> Response {
+    let known = find(&lock(&farm), |task| task.artifacts.iter().find(|a: &&Artifact| a.id.0 == id).cloned());
+    if known.is_none_or(|known| known.name.as_str() != name) {
+        return missing("such file");
+    }
+    let bytes = lock(&farm).blobs.get(&digest_of(&content(&name))).cloned().unwrap_or_else(|| content(&name));
+    match range(request.headers()) {
+        None => cut(&request, bytes),
+        Some(start) => {
+            let range = format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len());
+            let rest = cut(&request, bytes[start..].to_vec());
+            (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, range)], rest).into_response()
+        }
+    }
+}
+
+fn range(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::RANGE)?.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
+}
+
+/// The JSON of a refusal, for tests that compare it.
+pub fn refusal(code: ErrorCode, message: &str, reasons: Value) -> ErrorBody {
+    serde_json::from_value(json!({ "code": code, "message": message, "reasons": reasons })).unwrap()
+}
