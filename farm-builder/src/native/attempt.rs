@@ -1,0 +1,177 @@
+//! One build: all sources of a request, in one folder of its own below `work/`.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use farm_types::{Cause, Stage};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    failure::End,
+    files,
+    helper::{Helpers, StepEnd},
+    results,
+    source::Source,
+    trees::Trees,
+    watch::{Clock, Journal, Stop},
+};
+use crate::{
+    driver::{BuildRequest, BuiltFile},
+    sandbox::{Answer, Order, Script},
+};
+
+/// How long a step of the farm's own may take: installing packages, making a base tree, copying.
+const FARM_STEP: Duration = Duration::from_secs(30 * 60);
+
+/// A clock for steps of the farm's own.
+pub fn farm_clock(cancel: &CancellationToken) -> Clock {
+    Clock { ends: Instant::now() + FARM_STEP, silence: FARM_STEP, cancel: cancel.clone() }
+}
+
+/// One build.
+pub struct Attempt<'a> {
+    pub helpers: &'a Helpers,
+    pub trees: &'a Trees,
+    pub request: &'a BuildRequest,
+    pub journal: &'a mut Journal,
+    pub cancel: &'a CancellationToken,
+    /// Its folder, relative to the data folder.
+    pub folder: PathBuf,
+    /// The base tree, once it is ready.
+    pub tree: PathBuf,
+    /// When the time of the package's own steps is up.
+    pub ends: Instant,
+    /// Whether there is a repository of what was built so far.
+    pub has_results: bool,
+}
+
+impl Attempt<'_> {
+    /// Builds everything.
+    pub async fn run(&mut self) -> Result<Vec<BuiltFile>, End> {
+        self.journal.stage(Stage::Chroot).await;
+        self.bring_sources().await?;
+        let clock = farm_clock(self.cancel);
+        self.tree = self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?;
+        // Waiting for the base tree is not the package's fault.
+        self.ends = Instant::now() + self.request.limits.timeout;
+        self.build_all().await
+    }
+
+    /// A source that lacks another's result goes to the back of the line, as long as there is progress.
+    async fn build_all(&mut self) -> Result<Vec<BuiltFile>, End> {
+        let count = self.request.sources.len();
+        let mut line: VecDeque<usize> = (1..=count).collect();
+        let (mut built, mut in_vain, mut round) = (Vec::new(), 0, 0);
+        while let Some(position) = line.pop_front() {
+            if count > 1 {
+                self.journal.say(&format!("source {position} of {count}")).await;
+            }
+            round += 1;
+            match Source::new(self, position, round).build().await {
+                Ok(files) => {
+                    built.extend(files);
+                    in_vain = 0;
+                    if !line.is_empty() {
+                        self.offer(&built).await?;
+                    }
+                }
+                Err(End::Failed(failure)) if failure.cause == Cause::Dependencies && in_vain < line.len() => {
+                    self.journal.say(&format!("source {position} waits for what the others bring")).await;
+                    in_vain += 1;
+                    line.push_back(position);
+                }
+                Err(end) => return Err(end),
+            }
+        }
+        Ok(built)
+    }
+
+    /// Brings the sources to where a helper may read them, named by position: never by what a user calls them.
+    async fn bring_sources(&mut self) -> Result<(), End> {
+        let folder = self.path("in");
+        let result = async {
+            files::helpers_folder(&folder, self.helpers.ids.root)?;
+            for (n, source) in self.request.sources.iter().enumerate() {
+                let target = folder.join(source_name(n + 1));
+                fs_err::tokio::copy(source, &target).await?;
+                files::let_read(&target)?;
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        result
+            .await
+            .map_err(|error| self.fault(Cause::Internal, format!("cannot bring the sources to the build: {error}")))
+    }
+
+    /// Makes what was built so far available to the sources that follow.
+    async fn offer(&mut self, built: &[BuiltFile]) -> Result<(), End> {
+        let folder = self.folder.join("results");
+        results::offer(built, &self.helpers.data.join(&folder), self.helpers.ids.root).map_err(|error| {
+            self.fault(Cause::Internal, format!("cannot offer results to the next source: {error}"))
+        })?;
+        match self.step(&Order::Index { folder }).await? {
+            Answer::Exit(0) => self.has_results = true,
+            other => return Err(self.fault(Cause::Internal, format!("createrepo_c failed: {other:?}"))),
+        }
+        Ok(())
+    }
+
+    /// Runs a step of the farm's own: what stops it is the farm's fault.
+    pub async fn step(&mut self, order: &Order) -> Result<Answer, End> {
+        let clock = farm_clock(self.cancel);
+        match self.helpers.run(order, self.journal, &clock).await {
+            Ok(StepEnd::Answer(Answer::Broken(why))) => Err(self.fault(Cause::Chroot, why)),
+            Ok(StepEnd::Answer(answer)) => Ok(answer),
+            Ok(StepEnd::Stopped(Stop::Cancelled)) => Err(End::Cancelled),
+            Ok(StepEnd::Stopped(Stop::LogTooLarge)) => {
+                Err(End::stopped(self.journal, Stop::LogTooLarge, &self.request.limits))
+            }
+            Ok(StepEnd::Stopped(stop)) => {
+                Err(self.fault(Cause::Chroot, format!("a step of the farm was ended: {stop:?}")))
+            }
+            Err(error) => Err(self.fault(Cause::Internal, error.to_string())),
+        }
+    }
+
+    /// Runs a script of the package's own and answers how rpmbuild ended: what stops it is the package's fault.
+    pub async fn run_script(&mut self, order: &Order, script: Script) -> Result<i32, End> {
+        let limits = &self.request.limits;
+        let clock = Clock { ends: self.ends, silence: limits.silence_timeout, cancel: self.cancel.clone() };
+        self.journal.begin(script == Script::Build);
+        match self.helpers.run(order, self.journal, &clock).await {
+            // See build.sh: its own codes, rpmbuild's plus 100; 1 is bubblewrap's.
+            Ok(StepEnd::Answer(Answer::Exit(1))) => {
+                Err(self.fault(Cause::Chroot, "bubblewrap could not start the build; the log says why"))
+            }
+            Ok(StepEnd::Answer(Answer::Exit(code))) => Ok(code),
+            Ok(StepEnd::Answer(Answer::Broken(why))) => Err(self.fault(Cause::Chroot, why)),
+            Ok(StepEnd::Answer(answer)) => Err(self.fault(Cause::Internal, format!("unexpected answer {answer:?}"))),
+            Ok(StepEnd::Stopped(stop)) => Err(End::stopped(self.journal, stop, limits)),
+            Err(error) => Err(self.fault(Cause::Internal, error.to_string())),
+        }
+    }
+
+    /// The farm's fault.
+    pub fn fault(&self, cause: Cause, message: impl Into<String>) -> End {
+        End::fault(self.journal, cause, message)
+    }
+
+    /// The package's fault.
+    pub fn failed(&self, cause: Cause, message: impl Into<String>) -> End {
+        End::failed(self.journal, cause, message)
+    }
+
+    /// The absolute path of something in the build's folder.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.helpers.data.join(&self.folder).join(name)
+    }
+}
+
+/// What the source at a position is called in the build's folder.
+pub fn source_name(position: usize) -> String {
+    format!("source-{position}.src.rpm")
+}

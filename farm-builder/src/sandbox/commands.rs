@@ -1,0 +1,171 @@
+//! The programs that a step starts, each of them under bubblewrap.
+
+use std::{
+    io,
+    os::{
+        fd::AsFd,
+        unix::process::{CommandExt, ExitStatusExt},
+    },
+    path::Path,
+    process::{Command, ExitStatus, Stdio},
+};
+
+use anyhow::Context as _;
+
+use super::{Script, scene::Scene};
+
+/// Inside the chroots: the user that builds.
+const BUILD_ID: u32 = 1000;
+
+/// What dnf needs of the host: itself, and how to reach and trust a repository.
+const HOST_FILES: [&str; 15] = [
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/crypto-policies",
+    "/etc/group",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/pki",
+    "/etc/resolv.conf",
+    "/etc/rpm",
+    "/etc/ssl",
+    "/run/systemd/resolve",
+];
+
+/// A program under bubblewrap, still without what it sees. Its output goes to the log.
+fn bubblewrap() -> io::Result<Command> {
+    let mut command = Command::new("bwrap");
+    command
+        .args(["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"])
+        .args(["--die-with-parent", "--new-session", "--hostname", "farm", "--clearenv"])
+        .args(["--setenv", "PATH", "/usr/bin:/usr/sbin:/bin:/sbin", "--setenv", "LANG", "C.UTF-8"]);
+    to_log(&mut command)?;
+    Ok(command)
+}
+
+/// Lets everything a program says go to the log, and gives it nothing to read.
+fn to_log(command: &mut Command) -> io::Result<()> {
+    let log = io::stderr().as_fd().try_clone_to_owned()?;
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    Ok(())
+}
+
+/// One of [`Script`]s as the build user, who has no right at all, in a chroot without network.
+pub fn build_user(root: &Path, script: Script, source: Option<&Path>) -> anyhow::Result<Command> {
+    let mut command = bubblewrap()?;
+    // bubblewrap maps its caller, so the caller must be the build user already: else "user 1000" inside is root outside.
+    command.uid(BUILD_ID).gid(BUILD_ID);
+    let id = BUILD_ID.to_string();
+    command.args([
+        "--unshare-user",
+        "--uid",
+        &id,
+        "--gid",
+        &id,
+        "--disable-userns",
+        "--unshare-net",
+        "--cap-drop",
+        "ALL",
+    ]);
+    command.arg("--bind").arg(root).arg("/").args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/dev/shm"]);
+    if let Some(source) = source {
+        command.arg("--ro-bind").arg(source).arg("/builddir/source.src.rpm");
+    }
+    command.args(["--setenv", "HOME", "/builddir", "--setenv", "SHELL", "/bin/bash", "--setenv", "TERM", "dumb"]);
+    command.args([
+        "--chdir",
+        "/builddir",
+        "--",
+        "/bin/bash",
+        "-c",
+        include_str!("build.sh"),
+        "build.sh",
+        script.name(),
+    ]);
+    Ok(command)
+}
+
+/// A shell script of ours as root of the chroot, without network.
+pub fn chroot_root(root: &Path, script: &str) -> anyhow::Result<Command> {
+    let mut command = bubblewrap()?;
+    command.arg("--unshare-net").arg("--bind").arg(root).arg("/").args(["--proc", "/proc", "--dev", "/dev"]);
+    command.args(["--setenv", "HOME", "/root", "--chdir", "/", "--", "/bin/bash", "-ec", script]);
+    Ok(command)
+}
+
+/// A program of the host that sees the scene and little else; `network` as the host has it, or none.
+pub fn on_scene(network: bool, folders: &[std::path::PathBuf]) -> anyhow::Result<Command> {
+    let mut command = bubblewrap()?;
+    if !network {
+        command.arg("--unshare-net");
+    }
+    command.args(["--ro-bind", "/usr", "/usr"]);
+    for name in ["bin", "sbin", "lib", "lib32", "lib64"] {
+        let path = Path::new("/").join(name);
+        match std::fs::read_link(&path) {
+            Ok(target) => command.arg("--symlink").arg(target).arg(&path),
+            Err(_) => command.arg("--ro-bind-try").arg(&path).arg(&path),
+        };
+    }
+    for path in HOST_FILES {
+        command.args(["--ro-bind-try", path, path]);
+    }
+    for folder in folders {
+        command.arg("--ro-bind").arg(folder).arg(folder);
+    }
+    let home = Scene.path("home");
+    command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]);
+    command.arg("--bind").arg(Scene.path("")).arg(Scene.path(""));
+    command.arg("--setenv").arg("HOME").arg(home).args(["--chdir", "/"]);
+    Ok(command)
+}
+
+/// Runs a program to its end. A program killed by signal n counts as ended with 128 + n, as shells have it.
+pub fn run(command: &mut Command) -> anyhow::Result<i32> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("cannot start {name}: is it installed?"))?;
+    Ok(code(status))
+}
+
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+}
+
+/// Removes a folder. By `rm`, which gets along with trees of any depth.
+pub fn remove(path: &Path) -> anyhow::Result<()> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let mut command = Command::new("rm");
+    command.args(["-rf", "--one-file-system", "--"]).arg(path);
+    to_log(&mut command)?;
+    let exit = run(&mut command)?;
+    anyhow::ensure!(exit == 0, "cannot remove {}: rm ended with {exit}", path.display());
+    Ok(())
+}
+
+/// Copies a folder to a new name.
+pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let mut command = Command::new("cp");
+    command.args(["-a", "--"]).arg(from).arg(to);
+    to_log(&mut command)?;
+    let exit = run(&mut command)?;
+    anyhow::ensure!(exit == 0, "cannot copy {}: cp ended with {exit}", from.display());
+    Ok(())
+}
+
+impl Script {
+    /// Its name in `build.sh`.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::FirstRequires => "requires",
+            Self::MoreRequires => "more-requires",
+            Self::Build => "build",
+        }
+    }
+}
