@@ -17,10 +17,12 @@
 
 mod account;
 mod error;
+mod log;
 mod orphan;
 mod programs;
 mod server;
 
 pub use error::PostgresError;
+pub use log::Ended;
 pub use programs::{OLDEST_VERSION, Programs};
 pub use server::{Options, PrivatePostgres, Shutdown};

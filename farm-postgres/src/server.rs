@@ -1,14 +1,11 @@
 //! The server: started, reached, stopped.
 
 use std::{
-    collections::VecDeque,
     fs::{File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, Write as _},
     os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Stdio},
-    sync::mpsc,
-    thread,
     time::Duration,
 };
 
@@ -16,7 +13,13 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use tracing::{info, warn};
 
-use crate::{PostgresError, Programs, account::Account, error::system, orphan};
+use crate::{
+    PostgresError, Programs,
+    account::Account,
+    error::system,
+    log::{Ended, Start},
+    orphan,
+};
 
 const KEEPER: &str = include_str!("keeper.sh");
 /// The role with all rights.
@@ -27,8 +30,6 @@ const PORT: u16 = 5432;
 const SOCKET_PATH_MAX: usize = 107;
 /// How long a start may take: making a database, or replaying what a crash left, on a slow disk.
 const START_PATIENCE: Duration = Duration::from_secs(180);
-/// How many lines of the log an error shows.
-const LOG_TAIL: usize = 30;
 
 /// How a private PostgreSQL is to be.
 #[derive(Debug, Clone)]
@@ -75,6 +76,7 @@ pub struct PrivatePostgres {
     dir: PathBuf,
     options: Options,
     keeper: Option<Child>,
+    ended: Ended,
     /// Held while the server is ours.
     _lock: File,
 }
@@ -92,7 +94,7 @@ impl PrivatePostgres {
         account.own(dir)?;
         let dir = fs_err::canonicalize(dir).map_err(system("cannot find the folder of PostgreSQL"))?;
         let lock = lock(&dir)?;
-        let mut server = Self { dir, options: options.clone(), keeper: None, _lock: lock };
+        let mut server = Self { dir, options: options.clone(), keeper: None, ended: Ended::default(), _lock: lock };
         server.launch(&account)?;
         Ok(server)
     }
@@ -112,6 +114,12 @@ impl PrivatePostgres {
     /// How to connect to a database with all rights.
     pub fn superuser_url(&self, database: &str) -> String {
         self.url(SUPERUSER, database)
+    }
+
+    /// Tells when the server has ended, so that whoever depends on it can start it again or end too. Of the run that goes
+    /// on now: after a [`restart`](Self::restart) there is another.
+    pub fn ended(&self) -> Ended {
+        self.ended.clone()
     }
 
     /// Stops the server and waits until it is gone.
@@ -188,21 +196,17 @@ impl PrivatePostgres {
         options
     }
 
-    /// Waits for the line of the log that says so. The thread that reads it goes on to copy the log to its file.
-    fn wait_until_ready(&self, log: ChildStderr) -> Result<(), PostgresError> {
+    /// Waits for the line of the log that says so.
+    fn wait_until_ready(&mut self, log: ChildStderr) -> Result<(), PostgresError> {
         let file = open_beside_server(File::options().append(true), &self.dir.join("postgres.log"))
             .map_err(system("cannot write the log of PostgreSQL"))?;
-        let (sender, receiver) = mpsc::channel();
-        thread::Builder::new()
-            .name("postgres-log".to_owned())
-            .spawn(move || copy_log(log, file, &sender))
-            .map_err(system("cannot start the thread for PostgreSQL's log"))?;
-        let not_started = |why: String, log| Err(PostgresError::NotStarted { dir: self.dir.clone(), why, log });
-        match receiver.recv_timeout(START_PATIENCE) {
-            Ok(Started::Ready) => Ok(()),
-            Ok(Started::Ended(log)) => not_started(String::new(), log),
-            Err(_) => not_started(format!(" within {} seconds", START_PATIENCE.as_secs()), String::new()),
-        }
+        self.ended = Ended::follow(log, file)?;
+        let why = match self.ended.wait_for_start(START_PATIENCE) {
+            Start::Ready => return Ok(()),
+            Start::Ended => String::new(),
+            Start::Slow => format!(" within {} seconds", START_PATIENCE.as_secs()),
+        };
+        Err(PostgresError::NotStarted { dir: self.dir.clone(), why, log: self.ended.tail() })
     }
 
     /// Tells the keeper and waits for it. Without a keeper there is nothing to do.
@@ -236,28 +240,6 @@ impl Drop for PrivatePostgres {
             warn!("{error}");
         }
     }
-}
-
-/// What the log said about the start.
-enum Started {
-    Ready,
-    Ended(String),
-}
-
-fn copy_log(log: ChildStderr, mut file: File, started: &mpsc::Sender<Started>) {
-    let mut tail = VecDeque::with_capacity(LOG_TAIL);
-    for line in BufReader::new(log).split(b'\n').map_while(Result::ok) {
-        let _ = file.write_all(&[&line, b"\n".as_slice()].concat());
-        let line = String::from_utf8_lossy(&line).into_owned();
-        if line.contains("database system is ready to accept connections") {
-            let _ = started.send(Started::Ready);
-        }
-        if tail.len() == LOG_TAIL {
-            tail.pop_front();
-        }
-        tail.push_back(line);
-    }
-    let _ = started.send(Started::Ended(Vec::from(tail).join("\n")));
 }
 
 fn socket(dir: &Path) -> PathBuf {

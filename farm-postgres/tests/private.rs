@@ -5,6 +5,7 @@ use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use diesel::{Connection as _, PgConnection, RunQueryDsl as _, sql_query};
 use farm_postgres::{Options, PostgresError, PrivatePostgres, Shutdown};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// A folder with a path that PostgreSQL's user can reach and a socket fits in.
@@ -19,13 +20,19 @@ fn run(server: &PrivatePostgres, sql: &str) {
     sql_query(sql).execute(&mut connection).unwrap();
 }
 
+fn server_pid(data: &Path) -> String {
+    fs_err::read_to_string(data.join("postmaster.pid")).unwrap().lines().next().unwrap().to_owned()
+}
+
+fn kill(pid: &str) {
+    kill_process(Pid::from_raw(pid.trim().parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+}
+
 /// Kills the parent of the server that works on this data, as an administrator in a hurry might.
 fn kill_keeper(data: &Path) {
-    let pid = fs_err::read_to_string(data.join("postmaster.pid")).unwrap().lines().next().unwrap().to_owned();
+    let pid = server_pid(data);
     let status = fs_err::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(parent).unwrap(), rustix::process::Signal::KILL)
-        .unwrap();
+    kill(status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap());
 }
 
 #[test]
@@ -70,6 +77,18 @@ fn a_server_whose_keeper_was_killed_is_stopped_and_its_data_taken_over() {
     drop(server);
     let server = PrivatePostgres::start(&dir, &Options::persistent()).unwrap();
     run(&server, "INSERT INTO t VALUES (1)");
+}
+
+#[test]
+fn the_end_of_a_killed_server_is_told_and_it_can_be_started_again() {
+    let folder = folder();
+    let dir = folder.path().join("pg");
+    let mut server = PrivatePostgres::start(&dir, &Options::persistent()).unwrap();
+    let ended = server.ended();
+    kill(&server_pid(&dir.join("data")));
+    ended.wait();
+    server.restart(Shutdown::Orderly).unwrap();
+    run(&server, "SELECT 1");
 }
 
 #[test]
