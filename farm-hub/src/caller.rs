@@ -1,0 +1,65 @@
+//! Who calls, and with which lease: read from the headers before anything else is done.
+
+use axum::{
+    extract::{FromRequest, FromRequestParts},
+    http::{header, request::Parts},
+};
+use farm_api::{error::ErrorCode, hub::LEASE_HEADER};
+use farm_db::operator::{KnownBuilder, builder_by_token};
+use farm_types::{Digest, LeaseKey};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    error::{HubError, Result},
+    hub::Shared,
+};
+
+/// The builder that calls.
+pub(crate) struct Caller(pub(crate) KnownBuilder);
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Shared) -> Result<Self> {
+        let refuse = |message: &str| HubError::new(ErrorCode::Unauthenticated, message);
+        let token = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .ok_or_else(|| refuse("say who you are: Authorization: Bearer <the builder's token>"))?;
+        let digest = Digest::from_bytes(Sha256::digest(token.trim()).into());
+        if let Some(builder) = hub.tokens.get(&digest) {
+            return Ok(Self(builder));
+        }
+        let found = hub.pool.run(move |conn| builder_by_token(conn, &digest)).await?;
+        let builder = found.ok_or_else(|| {
+            refuse("no builder has this token; an operator makes a new one with `farm-admin builder add`")
+        })?;
+        hub.tokens.put(digest, builder.clone());
+        Ok(Self(builder))
+    }
+}
+
+/// The lease that a call is about. It is not proven yet.
+pub(crate) struct Held(pub(crate) LeaseKey);
+
+impl FromRequestParts<Shared> for Held {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self> {
+        let value = parts.headers.get(LEASE_HEADER).and_then(|value| value.to_str().ok());
+        let value = value.ok_or_else(|| HubError::bad_request("the header Farm-Lease is missing"))?;
+        value.parse().map(Self).map_err(|e| HubError::bad_request(format!("Farm-Lease: {e}")))
+    }
+}
+
+/// A body of JSON.
+#[derive(FromRequest)]
+#[from_request(via(axum::Json), rejection(HubError))]
+pub(crate) struct Document<T>(pub(crate) T);
+
+/// What a program said, as a text that PostgreSQL can hold: it takes every character but one.
+pub(crate) fn storable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}

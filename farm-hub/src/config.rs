@@ -1,0 +1,128 @@
+//! The configuration, `/etc/farm/farm-hub.toml`.
+
+use std::path::PathBuf;
+
+use farm_daemon::{LogConfig, http::HttpConfig};
+use farm_store::StoreConfig;
+use serde::Deserialize;
+
+/// Two to four per core of the database server are best; more only slow it down.
+const POOL_SIZE: usize = 8;
+/// How long a task is held by a builder of which nothing is heard.
+const LEASE_SECONDS: u32 = 60;
+/// Two renewals may get lost.
+const RENEW_SECONDS: u32 = 20;
+/// Notifications are lost while the connection is, and a backoff ends without one.
+const RESCAN_SECONDS: u64 = 15;
+/// The largest package that anybody builds has some gigabytes.
+const MAX_ARTIFACT_BYTES: u64 = 8 << 30;
+/// More than anybody reads; what is above it is a build that prints in a loop.
+const MAX_LOG_BYTES: u64 = 256 << 20;
+
+/// What the hub has to know.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How to reach the database, in libpq's words: `host=db.example.org dbname=farm user=farm_hub`.
+    pub database: String,
+    /// Connections to it at the most, besides the one that listens; 8 by default.
+    #[serde(default = "pool_size")]
+    pub pool_size: usize,
+    /// Where artifacts wait that go to S3; a store in a folder has its own place for them.
+    pub spool: PathBuf,
+    /// How long a lease lasts without renewal; 60 by default.
+    #[serde(default = "lease_seconds")]
+    pub lease_seconds: u32,
+    /// How often builders renew; 20 by default.
+    #[serde(default = "renew_seconds")]
+    pub renew_seconds: u32,
+    /// How often to look for tasks of which nothing was heard; 15 by default.
+    #[serde(default = "rescan_seconds")]
+    pub rescan_seconds: u64,
+    /// The largest artifact that is taken; 8 GiB by default.
+    #[serde(default = "max_artifact_bytes")]
+    pub max_artifact_bytes: u64,
+    /// The longest log of an attempt that is taken, unpacked; 256 MiB by default.
+    #[serde(default = "max_log_bytes")]
+    pub max_log_bytes: u64,
+    /// Where to listen.
+    pub http: HttpConfig,
+    /// Where the blobs are.
+    pub store: StoreConfig,
+    /// How to log.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+fn pool_size() -> usize {
+    POOL_SIZE
+}
+
+fn lease_seconds() -> u32 {
+    LEASE_SECONDS
+}
+
+fn renew_seconds() -> u32 {
+    RENEW_SECONDS
+}
+
+fn rescan_seconds() -> u64 {
+    RESCAN_SECONDS
+}
+
+fn max_artifact_bytes() -> u64 {
+    MAX_ARTIFACT_BYTES
+}
+
+fn max_log_bytes() -> u64 {
+    MAX_LOG_BYTES
+}
+
+impl farm_daemon::Config for Config {
+    fn validate(&self) -> Vec<String> {
+        let mut problems = self.http.problems();
+        if self.pool_size == 0 {
+            problems.push("pool_size is 0: the hub could not ask the database anything".to_owned());
+        }
+        if self.renew_seconds == 0 || self.renew_seconds > self.lease_seconds / 2 {
+            problems.push(format!(
+                "renew_seconds is {}: it takes 1 to half of lease_seconds, so that one lost renewal costs no build",
+                self.renew_seconds
+            ));
+        }
+        if self.rescan_seconds == 0 {
+            problems.push("rescan_seconds is 0: the hub would look all the time".to_owned());
+        }
+        problems
+    }
+
+    fn log(&self) -> LogConfig {
+        self.log.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use farm_daemon::Config as _;
+
+    use super::*;
+
+    const SMALLEST: &str = "database = 'dbname=farm'\nspool = '/s'\n[http]\nlisten = '127.0.0.1:1'\n[store]\nkind = 'folder'\npath = '/b'\n";
+
+    fn read(first_line: &str) -> Config {
+        toml::from_str(&format!("{first_line}\n{SMALLEST}")).unwrap()
+    }
+
+    #[test]
+    fn the_defaults_are_right_together() {
+        let config = read("");
+        assert_eq!((config.lease_seconds, config.renew_seconds, config.pool_size), (60, 20, 8));
+        assert!(config.validate().is_empty());
+    }
+
+    #[test]
+    fn a_renewal_that_comes_too_late_for_the_lease_is_refused() {
+        let problems = read("renew_seconds = 31").validate();
+        assert!(problems.len() == 1 && problems[0].starts_with("renew_seconds is 31"), "{problems:?}");
+    }
+}

@@ -1,0 +1,47 @@
+//! What all calls share.
+
+use std::sync::Arc;
+
+use farm_daemon::CancellationToken;
+use farm_db::Pool;
+use farm_store::Store;
+use tokio::sync::watch;
+
+use crate::{Config, orders::Orders, tokens::Tokens, waiting::Waiting};
+
+/// The hub: its doors to the database and the store, and who waits.
+pub(crate) struct Hub {
+    pub(crate) config: Config,
+    pub(crate) pool: Pool,
+    pub(crate) store: Store,
+    pub(crate) tokens: Tokens,
+    pub(crate) waiting: Waiting,
+    pub(crate) orders: Orders,
+    /// Whether notifications are heard now.
+    pub(crate) hearing: watch::Sender<bool>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// The hub as the calls have it.
+pub(crate) type Shared = Arc<Hub>;
+
+impl Hub {
+    pub(crate) fn open(config: Config, shutdown: CancellationToken) -> anyhow::Result<Self> {
+        Ok(Self {
+            pool: Pool::new(&config.database, config.pool_size)?,
+            store: Store::open(&config.store, &config.spool)?,
+            tokens: Tokens::default(),
+            waiting: Waiting::default(),
+            orders: Orders::default(),
+            hearing: watch::Sender::new(false),
+            shutdown,
+            config,
+        })
+    }
+
+    /// Whether it can do its work; if not, what is missing.
+    pub(crate) async fn readiness(&self) -> Result<(), String> {
+        self.pool.probe().await.map_err(|e| e.to_string())?;
+        if *self.hearing.borrow() { Ok(()) } else { Err("notifications of the database are not heard yet".to_owned()) }
+    }
+}

@@ -1,0 +1,25 @@
+//! The hub: what builders call. It hands out tasks, renews leases, and takes logs and artifacts.
+//!
+//! - [`Config`] and [`run`]: the daemon;
+//! - `calls`: a file per call of [`farm_api::hub`], the table of them in `routes`;
+//! - `waiting`: builders that wait for a task, and who of them is woken; `listen`: what wakes them;
+//! - `handout`: tasks on their way to a builder, which go back to the queue if it does not get them;
+//! - `caller`: who calls, and with which lease; `error`: how a call is refused.
+//!
+//! The hub keeps nothing: a builder may call any hub at any time, and every write proves its lease in the database.
+
+mod caller;
+mod calls;
+mod config;
+mod error;
+mod handout;
+mod hub;
+mod listen;
+mod orders;
+mod routes;
+mod run;
+mod tokens;
+mod waiting;
+
+pub use config::Config;
+pub use run::{run, run_on};

@@ -1,0 +1,32 @@
+//! The table of calls, as in [`farm_api::hub`].
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post, put},
+};
+use farm_daemon::http::health_routes;
+
+use crate::{calls, hub::Shared};
+
+pub(crate) fn router(hub: Shared) -> Router {
+    let health = {
+        let hub = Shared::clone(&hub);
+        health_routes(move || {
+            let hub = Shared::clone(&hub);
+            async move { hub.readiness().await }
+        })
+    };
+    Router::new()
+        .route("/hub/v1/hello", post(calls::hello::hello))
+        .route("/hub/v1/claim", post(calls::claim::claim))
+        .route("/hub/v1/renew", post(calls::renew::renew))
+        .route("/hub/v1/stage", post(calls::stage::stage))
+        .route("/hub/v1/sources/{position}", get(calls::sources::source))
+        .route("/hub/v1/log", put(calls::log::log).layer(DefaultBodyLimit::max(calls::log::MAX_PIECE)))
+        .route("/hub/v1/blobs/{sha256}", put(calls::blobs::blob))
+        .route("/hub/v1/finish", post(calls::finish::finish))
+        .route("/hub/v1/release", post(calls::release::release))
+        .with_state(hub)
+        .merge(health)
+}
