@@ -96,9 +96,10 @@ impl PeopleClient {
         self.get(&format!("uploads/{id}")).answer().await
     }
 
-    /// Hands in a job. The key makes it the same job however often it is sent.
+    /// Hands in a job. The key makes it the same job however often it is sent, so a restart of the server, which may
+    /// come after a long upload, is waited for.
     pub async fn create_job(&self, job: &NewJob) -> Result<Job, ClientError> {
-        self.post("jobs").json(job).repeat(Repeat::Always).answer().await
+        self.post("jobs").json(job).repeat(Repeat::Always).tries(8).answer().await
     }
 
     /// A page of the list of jobs.

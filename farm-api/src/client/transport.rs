@@ -20,7 +20,7 @@ pub type Bytestream = BoxStream<'static, Result<Bytes, ClientError>>;
 const SHORT: Duration = Duration::from_secs(30);
 /// How long the connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How often a call is made at the most.
+/// How often a call is made at the most, within two or three seconds, unless it asks for more.
 const TRIES: u32 = 5;
 /// The first pause between two tries; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -54,6 +54,7 @@ pub struct Call<'t> {
     request: RequestBuilder,
     timeout: Option<Duration>,
     repeat: Repeat,
+    tries: u32,
 }
 
 /// A try that failed.
@@ -124,7 +125,7 @@ impl Transport {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        Call { transport: self, request, timeout: Some(SHORT), repeat }
+        Call { transport: self, request, timeout: Some(SHORT), repeat, tries: TRIES }
     }
 
     /// Begins a GET.
@@ -193,6 +194,12 @@ impl Call<'_> {
         self
     }
 
+    /// How often to try; 8 outlast the restart of a server, half a minute.
+    pub fn tries(mut self, tries: u32) -> Self {
+        self.tries = tries;
+        self
+    }
+
     /// Makes the call and reads its answer.
     pub async fn answer<T: DeserializeOwned>(self) -> Result<T, ClientError> {
         self.run(async |url: &str, response: Response| {
@@ -231,7 +238,7 @@ impl Call<'_> {
                 Err(failure) => failure,
             };
             tries += 1;
-            if tries == TRIES || !self.repeat.allows(&failure) {
+            if tries >= self.tries || !self.repeat.allows(&failure) {
                 return Err(failure.error);
             }
             tokio::time::sleep(pause(tries, failure.retry_after)).await;

@@ -24,8 +24,8 @@ use crate::{
     people::{NewUpload, Upload},
 };
 
-/// Tries without any progress before we give up; each is preceded by those of the question where to go on.
-const TRIES: u32 = 5;
+/// Tries without any progress before we give up: enough to outlast the restart of a server.
+const TRIES: u32 = 8;
 /// How long the server may take no byte, or take to verify the last one.
 const STANDSTILL: Duration = Duration::from_secs(120);
 /// Bytes read from the file at once.
@@ -64,16 +64,20 @@ impl PeopleClient {
             if !again {
                 return Err(error);
             }
-            tokio::time::sleep(pause(tries + 1, None)).await;
-            at = match self.upload_status(id).await {
-                // Collected in the meantime: begin anew.
-                Err(gone) if gone.code() == Some(ErrorCode::NotFound) => self.begin_upload(&new).await?,
-                other => other?,
-            };
-            tries = if at.offset > furthest { 0 } else { tries + 1 };
-            furthest = furthest.max(at.offset);
+            tries += 1;
             if tries == TRIES {
                 return Err(error);
+            }
+            tokio::time::sleep(pause(tries, None)).await;
+            at = match self.upload_status(id).await {
+                Ok(status) => status,
+                // Collected in the meantime: begin anew.
+                Err(gone) if gone.code() == Some(ErrorCode::NotFound) => self.begin_upload(&new).await?,
+                Err(away) if away.is_passing() => at,
+                Err(other) => return Err(other),
+            };
+            if at.offset > furthest {
+                (furthest, tries) = (at.offset, 0);
             }
         }
         Ok(Uploaded::Sent)

@@ -19,8 +19,8 @@ pub async fn cancel(args: &JobArgs, client: &PeopleClient, output: &mut Output) 
     output.either(&job, || {
         let stopping = number(&job, |state| !state.is_final());
         let still = if stopping == 0 { String::new() } else { format!("; {stopping} being stopped") };
-        let cancelled = number(&job, |state| state == TaskState::Cancelled);
-        format!("Job {}: {}, {cancelled} of {} tasks cancelled{still}\n", job.id, job.progress, job.total)
+        let cancelled = show::count(number(&job, |state| state == TaskState::Cancelled), "cancelled task");
+        format!("Job {} is {}: {cancelled}{still}\n", job.id, job.progress)
     })?;
     Ok(Exit::Done)
 }

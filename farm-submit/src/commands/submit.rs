@@ -13,7 +13,7 @@ use super::watch::{self, Interrupt, JobDocument};
 use crate::{
     cli::SubmitArgs,
     exit::{Exit, Failure, rejected},
-    output::{Output, warn},
+    output::{Output, aside, warn},
     progress::FileProgress,
     sources::{self, LocalFile, shown_path},
 };
@@ -28,9 +28,7 @@ pub async fn run(args: &SubmitArgs, client: &PeopleClient, output: &mut Output) 
     let new = new_job(args, sources)?;
     let job = tokio::select! {
         job = create(client, &new) => job?,
-        () = interrupt.wait() => return Err(Failure::Interrupted(format!(
-            "interrupted while the job was handed in; the same command with --id {} finds it or makes it", new.key
-        ))),
+        () = interrupt.wait() => return Err(Failure::Interrupted(uncertain("interrupted", &new.key))),
     };
     output.note(&format!("Job {}: {}", job.id, crate::show::shown(&client.url(&job.url))))?;
     if args.no_wait {
@@ -134,6 +132,15 @@ async fn create(client: &PeopleClient, new: &NewJob) -> Result<Job, Failure> {
     let names: Vec<&str> = new.sources.iter().map(|source| source.name.as_str()).collect();
     client.create_job(new).await.map_err(|error| match error {
         ClientError::Refused(body) => rejected(&body, &names),
+        ClientError::Unreachable { .. } => {
+            aside(&uncertain("no answer", &new.key));
+            error.into()
+        }
         other => other.into(),
     })
+}
+
+/// What to say when nobody knows whether the job was made.
+fn uncertain(why: &str, key: &JobKey) -> String {
+    format!("{why} while the job was handed in; the same command with --id {key} finds it or makes it")
 }
