@@ -1,8 +1,9 @@
 //! Logs: one line per event on standard error, readable by people, or JSON.
 
-use std::{fmt::Write as _, io::IsTerminal as _};
+use std::{backtrace::Backtrace, fmt::Write as _, io::IsTerminal as _};
 
 use anyhow::Context as _;
+use tracing::error;
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::DaemonArgs;
@@ -46,7 +47,12 @@ pub fn init(args: &DaemonArgs, config: &LogConfig) -> anyhow::Result<()> {
             if std::env::var_os("JOURNAL_STREAM").is_some() { text.without_time().boxed() } else { text.boxed() }
         }
     };
-    tracing_subscriber::registry().with(filter).with(layer).try_init().context("logging is set up already")
+    tracing_subscriber::registry().with(filter).with(layer).try_init().context("logging is set up already")?;
+    // One event like any other, also in JSON.
+    std::panic::set_hook(Box::new(
+        |panic| error!(backtrace = %Backtrace::capture(), "a fault in this program: {panic}"),
+    ));
+    Ok(())
 }
 
 /// Fields as `name=value`, in which no control character survives: names of packages come from strangers, and a line

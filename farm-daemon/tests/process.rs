@@ -4,6 +4,7 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
+    os::unix::net::UnixDatagram,
     path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -128,6 +129,24 @@ fn the_first_signal_drains_and_the_exit_is_a_success() {
     let (status, log) = daemon.end();
     assert!(status.success(), "{status}: {log}");
     assert!(log.contains("smallest ended"), "{log}");
+}
+
+#[test]
+fn systemd_is_told_when_the_daemon_is_ready_and_when_it_ends() {
+    let (mut command, dir) = command(PLAIN);
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut child = command.env("NOTIFY_SOCKET", path).stderr(Stdio::null()).spawn().unwrap();
+    let told = |expected: &str| {
+        let mut buffer = [0; 200];
+        let length = socket.recv(&mut buffer).unwrap();
+        assert_eq!(String::from_utf8_lossy(&buffer[..length]).trim(), expected);
+    };
+    told("READY=1");
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    told("STOPPING=1");
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

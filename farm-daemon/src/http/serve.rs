@@ -47,3 +47,51 @@ where
     info!(listen = %listener.address(), "serving health and metrics");
     serve(listener, health_routes(ready), shutdown).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::{
+        extract::{ConnectInfo, State},
+        routing::get,
+    };
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::UnixStream,
+        sync::Notify,
+    };
+
+    use super::*;
+    use crate::http::Address;
+
+    /// A handler that answers when the daemon is to end, as long polls do.
+    async fn wait_for_end(
+        State((arrived, end)): State<(Arc<Notify>, CancellationToken)>,
+        ConnectInfo(peer): ConnectInfo<Peer>,
+    ) -> String {
+        arrived.notify_one();
+        end.cancelled().await;
+        format!("finished for {peer}")
+    }
+
+    #[tokio::test]
+    async fn an_answer_under_way_is_finished_when_the_daemon_is_to_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let listener = Listener::bind(&HttpConfig::new(Address::Unix(path.clone()))).await.unwrap();
+        let shutdown = CancellationToken::new();
+        let arrived = Arc::new(Notify::new());
+        let router = Router::new().route("/", get(wait_for_end)).with_state((arrived.clone(), shutdown.clone()));
+        let server = tokio::spawn(serve(listener, router, shutdown.clone()));
+
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: farm\r\nConnection: close\r\n\r\n").await.unwrap();
+        arrived.notified().await;
+        shutdown.cancel();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("finished for local"), "{answer}");
+        server.await.unwrap().unwrap();
+    }
+}
