@@ -1,8 +1,9 @@
 //! All SQL of the farm.
 //!
 //! - [`intake`]: submit → accept | reject; [`queue`]: claim → renew* → finish | release | cancel, and reap;
+//! - [`publish`]: what has to be in which repository, and that it is;
 //! - [`read`]: what people see, as the types of [`farm_api::people`], so that page, JSON and command line show the same;
-//! - [`blobs`], [`operator`]: uploads and blobs; platforms, builders and buckets;
+//! - [`blobs`], [`operator`], [`health`]: uploads and blobs; platforms, builders and buckets; whether all is well;
 //! - [`Pool`] and [`Listener`]: the only places where waiting for the database meets async code.
 //!
 //! Every transition is a function of the database (`migrations/`), one short transaction, and checks what it changed.
@@ -14,11 +15,13 @@
 pub mod blobs;
 mod document;
 mod error;
+pub mod health;
 pub mod intake;
 mod listen;
 pub mod migrate;
 pub mod operator;
 pub mod pool;
+pub mod publish;
 pub mod queue;
 pub mod read;
 
