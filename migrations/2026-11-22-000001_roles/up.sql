@@ -2,15 +2,14 @@
 -- Roles belong to the whole cluster, so they may be there already.
 DO $$
 DECLARE
-  login text;
+  v_role text;
 BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'farm_owner') THEN
-    CREATE ROLE farm_owner NOLOGIN;
-  END IF;
-  FOREACH login IN ARRAY ARRAY['farm_web', 'farm_hub', 'farm_validator', 'farm_janitor', 'farm_publisher', 'farm_readonly'] LOOP
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
-      EXECUTE format('CREATE ROLE %I LOGIN', login);
-    END IF;
+  FOREACH v_role IN ARRAY ARRAY['farm_owner', 'farm_web', 'farm_hub', 'farm_validator', 'farm_janitor', 'farm_publisher', 'farm_readonly'] LOOP
+    BEGIN
+      EXECUTE format('CREATE ROLE %I %s', v_role, CASE WHEN v_role = 'farm_owner' THEN 'NOLOGIN' ELSE 'LOGIN' END);
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN
+      -- It is there, or another database of the cluster makes it in this moment.
+    END;
   END LOOP;
 END $$;
 
