@@ -22,7 +22,7 @@ use self::view::View;
 use crate::{
     cli::WatchArgs,
     exit::{Exit, Failure, sentence},
-    output::{Output, aside, warn},
+    output::{Output, aside},
     show::job::source_names,
 };
 
@@ -81,8 +81,9 @@ async fn follow(
         tokio::select! {
             event = events.recv() => match (event, latest.take()) {
                 (Some(Ok(JobEvent::Job(job))), before) => {
-                    if before.is_none() {
-                        job.warnings.iter().for_each(|remark| warn(&sentence(remark, &source_names(&job))));
+                    let known = before.map_or(0, |before| before.warnings.len());
+                    for remark in job.warnings.iter().skip(known) {
+                        view.warn(&sentence(remark, &source_names(&job)));
                     }
                     view.job(&job, client, output, Timestamp::now())?;
                     latest = Some(job);

@@ -87,11 +87,10 @@ pub fn details(task: &Task, now: Timestamp) -> String {
         },
         _ => {}
     }
-    if let Some(started) = task.started.filter(|_| task.state != TaskState::Pending) {
+    // What is noted of an earlier attempt says nothing about a task that waits for the next one.
+    if let Some(started) = task.started.filter(|_| !matches!(task.state, TaskState::Waiting | TaskState::Pending)) {
         parts.push(elapsed(task.finished.unwrap_or(now).as_second() - started.as_second()));
-    }
-    if let Some(builder) = task.builder.as_ref().filter(|_| task.started.is_some()) {
-        parts.push(format!("on {builder}"));
+        parts.extend(task.builder.as_ref().map(|builder| format!("on {builder}")));
     }
     let packages = packages(task).count();
     if packages > 0 {

@@ -5,6 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use farm_api::error::Reason;
 use farm_types::{Stage, TaskState};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -72,4 +73,18 @@ fn ctrl_c_leaves_the_job_running_and_says_how_to_come_back() {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{stderr}");
     assert!(stderr.ends_with("farm-submit: Job 1 goes on; come back with: farm watch 1\n"), "{stderr}");
     assert_eq!(server.count("POST /api/v1/jobs/1/cancel"), 0);
+}
+
+#[test]
+fn a_warning_is_told_once_when_it_comes() {
+    let mut warned = job(1, vec![running(1, "f13-x86_64", Stage::Build)]);
+    let message = "no builder for f13-x86_64 at the moment".to_owned();
+    warned.warnings = vec![Reason { code: "no_builder".into(), source: None, message }];
+    let mut end = job(1, vec![succeeded(1, "f13-x86_64", &[])]);
+    end.warnings = warned.warnings.clone();
+    let server = Server::start(Farm { events: [job(1, vec![]), warned, end].into(), ..Farm::default() });
+    let ran = run(program("farm", &server.url).args(["watch", "1", "--json"])).ended(0);
+    assert_eq!(ran.stderr.matches("warning: no builder for f13-x86_64").count(), 1, "{}", ran.stderr);
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["job"]["progress"], "succeeded");
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::{
     exit::Failure,
-    output::{Output, aside},
+    output::{Output, aside, warn},
     show::{
         job::{details, results, task_line, widest},
         progress, shown, task_state,
@@ -82,6 +82,14 @@ impl View {
         }
     }
 
+    /// There is something to mind.
+    pub fn warn(&self, text: &str) {
+        match self {
+            Self::Live(live) => live.screen.suspend(|| warn(text)),
+            _ => warn(text),
+        }
+    }
+
     /// The server does not answer.
     pub fn away(&mut self, error: &ClientError) {
         let text = format!("{}; trying again", shown(&error.to_string()));
@@ -124,7 +132,7 @@ impl Live {
         let width = widest(job);
         for task in &job.tasks {
             let screen = &self.screen;
-            let line = self.tasks.entry(task.id).or_insert_with(|| screen.add(line("  {msg}")));
+            let line = self.tasks.entry(task.id).or_insert_with(|| screen.add(line("  {wide_msg}")));
             let (style, state) = task_state(task.state);
             let details = details(task, now);
             line.set_message(format!("{:<width$}  {style}{state:<9}{style:#}{details}", task.platform));
@@ -133,7 +141,7 @@ impl Live {
 
     fn say(&mut self, text: &str) {
         let head = self.head.get_or_insert_with(|| {
-            let head = self.screen.insert(0, line("{spinner} {msg}"));
+            let head = self.screen.insert(0, line("{spinner} {wide_msg}"));
             head.enable_steady_tick(Duration::from_millis(120));
             head
         });
