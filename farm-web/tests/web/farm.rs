@@ -1,0 +1,335 @@
+//! A farm without its daemons: a real database, a real store and the routes of farm-web. What validators and builders
+//! would do is done with their own verbs.
+
+use std::{io::Write as _, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use farm_api::{
+    hub::{Finish, Hello, LogLine, NewArtifact, StageTime},
+    people::{Job, NewJob, NewSource, Task},
+    recipe::{Recipe, Repository},
+};
+use farm_daemon::{
+    CancellationToken,
+    http::{Address, HttpConfig, Listener, serve},
+};
+use farm_db::{
+    PgConnection,
+    intake::{self, Decided, Decision, ReadSource},
+    operator, queue, read,
+};
+use farm_store::StoreConfig;
+use farm_testing::TestDb;
+use farm_types::{ArtifactKind, BuilderId, Cause, Digest, JobId, LeaseKey, Outcome, Stage, TaskId};
+use farm_web::{App, Config};
+use flate2::{Compression, write::GzEncoder};
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+pub const PLATFORMS: [&str; 2] = ["f13-x86_64", "f14-x86_64"];
+
+pub struct Farm {
+    pub app: App,
+    pub router: Router,
+    pub db: Arc<TestDb>,
+    shutdown: CancellationToken,
+    _dir: tempfile::TempDir,
+}
+
+/// What a request was answered.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Drop for Farm {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl Farm {
+    /// With two platforms and nothing to do.
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With something changed in the configuration.
+    pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let db = Arc::new(TestDb::new());
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config {
+            database: db.url_as("farm_web"),
+            pool_size: 8,
+            spool: dir.path().join("spool"),
+            local_user: "alice".to_owned(),
+            max_upload_bytes: 64 << 20,
+            max_sources: 5,
+            http: HttpConfig::new("127.0.0.1:0".parse().unwrap()),
+            store: StoreConfig::Folder { path: dir.path().join("store") },
+            log: farm_daemon::LogConfig::default(),
+        };
+        change(&mut config);
+        let shutdown = CancellationToken::new();
+        let app = App::open(config, shutdown.clone()).unwrap();
+        let farm = Self { router: farm_web::router(app.clone()), app, db, shutdown, _dir: dir };
+        let mut conn = farm.connect();
+        for platform in PLATFORMS {
+            operator::put_platform(&mut conn, &recipe(platform)).unwrap();
+        }
+        farm
+    }
+
+    /// A connection that may do what all the daemons may.
+    pub fn connect(&self) -> PgConnection {
+        self.db.connect()
+    }
+
+    /// Serves on a real socket, and hears of changes. Answers the address.
+    pub async fn serve(&self) -> String {
+        let listener = Listener::bind(&self.app.config.http).await.unwrap();
+        let Address::Tcp(address) = listener.address().clone() else { panic!("no TCP") };
+        tokio::spawn(serve(listener, self.router.clone(), self.shutdown.clone()));
+        self.listen();
+        format!("http://{address}")
+    }
+
+    /// Hears of changes.
+    pub fn listen(&self) {
+        let database = self.app.config.database.clone();
+        tokio::spawn(self.app.watch.clone().listen(database, self.shutdown.clone()));
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[]).await
+    }
+
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, json: &impl serde::Serialize) -> Answer {
+        let body = serde_json::to_vec(json).unwrap();
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json").body(body.into());
+        self.send(request.unwrap()).await
+    }
+
+    pub async fn patch(&self, path: &str, body: impl Into<Body>) -> Answer {
+        self.send(Request::builder().method(Method::PATCH).uri(path).body(body.into()).unwrap()).await
+    }
+
+    /// Puts a file where an upload would have put it.
+    pub async fn blob(&self, bytes: &[u8]) -> Digest {
+        let digest = sha256(bytes);
+        let body = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(bytes))]);
+        self.app.store.put_stream(&digest, bytes.len() as u64, body).await.unwrap();
+        farm_db::blobs::record(&mut self.connect(), &digest, bytes.len() as u64).unwrap();
+        digest
+    }
+
+    /// A request for a job with these sources.
+    pub async fn request(&self, names: &[&str]) -> NewJob {
+        let mut sources = Vec::new();
+        for name in names {
+            sources.push(NewSource { name: (*name).to_owned(), digest: self.blob(name.as_bytes()).await });
+        }
+        NewJob {
+            key: Uuid::new_v4().to_string().parse().unwrap(),
+            title: None,
+            sources,
+            targets: Vec::new(),
+            bucket: None,
+            class: None,
+            timeout_seconds: None,
+            after: None,
+        }
+    }
+
+    pub async fn submit(&self, names: &[&str]) -> JobId {
+        let answer = self.post("/api/v1/jobs", &self.request(names).await).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+        answer.json::<Job>().id
+    }
+
+    /// Decides as a validator does: every package is called `hello`.
+    pub fn accept(&self) {
+        self.decide(|job| Decision::Accept {
+            sources: job.sources.iter().map(|source| hello(source.position)).collect(),
+            platforms: PLATFORMS.map(|platform| platform.parse().unwrap()).to_vec(),
+            warnings: Vec::new(),
+        });
+    }
+
+    pub fn decide(&self, decide: impl FnOnce(&intake::UndecidedJob) -> Decision) {
+        let decided = intake::decide_next(&mut self.connect(), |_, job| Some(decide(job))).unwrap();
+        assert!(matches!(decided, Decided::Done(_)), "{decided:?}");
+    }
+
+    /// A submitted and accepted job.
+    pub async fn job(&self, names: &[&str]) -> JobId {
+        let job = self.submit(names).await;
+        self.accept();
+        job
+    }
+
+    pub fn builder(&self, name: &str) -> Builder {
+        Builder::new(self.connect(), name)
+    }
+
+    pub fn task(&self, id: TaskId) -> Task {
+        read::task(&mut self.connect(), id).unwrap()
+    }
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The refusal, and that it has the form of all refusals.
+    pub fn refusal(&self) -> farm_api::error::ErrorBody {
+        let body: farm_api::error::ErrorBody = self.json();
+        assert_eq!(self.header("content-type"), "application/json");
+        body
+    }
+}
+
+/// A builder, as the hub sees it.
+pub struct Builder {
+    conn: PgConnection,
+    id: BuilderId,
+    instance: Uuid,
+}
+
+impl Builder {
+    fn new(mut conn: PgConnection, name: &str) -> Self {
+        let token = sha256(name.as_bytes());
+        operator::put_builder(&mut conn, &name.parse().unwrap(), &token, None).unwrap();
+        let id = operator::builder_by_token(&mut conn, &token).unwrap().unwrap().id;
+        let instance = Uuid::new_v4();
+        let hello = Hello {
+            name: name.parse().unwrap(),
+            instance,
+            version: "0.1.0".to_owned(),
+            arches: vec!["x86_64".to_owned()],
+            slots: 2,
+        };
+        queue::hello(&mut conn, id, &hello).unwrap();
+        Self { conn, id, instance }
+    }
+
+    /// Takes the next task.
+    pub fn claim(&mut self) -> LeaseKey {
+        let claimed = queue::claim(&mut self.conn, self.id, self.instance, 1, 600).unwrap();
+        claimed.first().expect("there is nothing to claim").key
+    }
+
+    pub fn stage(&mut self, key: &LeaseKey, stage: Stage) {
+        queue::stage_began(&mut self.conn, self.id, key, stage).unwrap();
+    }
+
+    /// Adds to the log; answers its size.
+    pub fn log(&mut self, key: &LeaseKey, start: u64, text: &[u8]) -> u64 {
+        let length = u32::try_from(text.len()).unwrap();
+        queue::append_log(&mut self.conn, self.id, key, start, length, &gzip(text)).unwrap()
+    }
+
+    pub fn finish(&mut self, key: &LeaseKey, end: &Finish) {
+        queue::finish(&mut self.conn, self.id, key, end).unwrap();
+    }
+
+    pub fn succeed(&mut self, key: &LeaseKey, artifacts: Vec<NewArtifact>) {
+        self.finish(key, &Finish { outcome: Outcome::Succeeded, artifacts, ..failure() });
+    }
+
+    pub fn release(&mut self, key: &LeaseKey) {
+        queue::release(&mut self.conn, self.id, key, "the builder is shutting down").unwrap();
+    }
+}
+
+/// An end by the package's own fault, to be changed as a test needs it.
+pub fn failure() -> Finish {
+    Finish {
+        outcome: Outcome::Failed,
+        cause: None,
+        stage: Some(Stage::Build),
+        message: String::new(),
+        excerpt: Vec::new(),
+        stages: vec![
+            StageTime { stage: Stage::Fetch, milliseconds: 120 },
+            StageTime { stage: Stage::Chroot, milliseconds: 2_300 },
+            StageTime { stage: Stage::Dependencies, milliseconds: 9_800 },
+            StageTime { stage: Stage::Build, milliseconds: 31_000 },
+        ],
+        artifacts: Vec::new(),
+    }
+}
+
+/// A build that failed with these lines.
+pub fn failed_build(lines: &[&str]) -> Finish {
+    let excerpt = (4711..).zip(lines).map(|(number, line)| LogLine { number, text: (*line).to_owned() }).collect();
+    let message = "the build failed: make ended with exit code 2".to_owned();
+    Finish { cause: Some(Cause::Build), excerpt, message, ..failure() }
+}
+
+pub fn artifact(kind: ArtifactKind, name: &str, digest: Digest, size: usize) -> NewArtifact {
+    NewArtifact { kind, name: name.parse().unwrap(), digest, size: size as u64 }
+}
+
+pub fn sha256(bytes: &[u8]) -> Digest {
+    Digest::from_bytes(Sha256::digest(bytes).into())
+}
+
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub fn hello(position: u32) -> ReadSource {
+    ReadSource { position, name: "hello".to_owned(), epoch: None, version: "2.10".to_owned(), release: "1".to_owned() }
+}
+
+fn recipe(platform: &str) -> Recipe {
+    let (release, arch) = platform.rsplit_once('-').unwrap();
+    Recipe {
+        name: platform.parse().unwrap(),
+        release: release.to_owned(),
+        arch: arch.to_owned(),
+        description: format!("Fedora {}", release.trim_start_matches('f')),
+        auto: true,
+        base: vec!["@build".to_owned()],
+        repositories: vec![Repository {
+            name: "fedora".to_owned(),
+            baseurl: Some("https://mirror.example/fedora".to_owned()),
+            metalink: None,
+            gpgcheck: false,
+            gpgkey: None,
+            priority: None,
+        }],
+        timeout_seconds: None,
+    }
+}

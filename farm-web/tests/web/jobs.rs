@@ -1,0 +1,102 @@
+//! Jobs are handed in, listed, cancelled, built again.
+
+use axum::http::StatusCode;
+use farm_api::{
+    error::ErrorCode,
+    people::{Job, JobPage, Queue, Task, Why},
+};
+use farm_types::{Outcome, Progress, TaskState};
+
+use crate::farm::{Farm, failed_build, sha256};
+
+#[tokio::test]
+async fn the_same_request_sent_twice_is_one_job_and_another_one_under_its_key_is_refused() {
+    let farm = Farm::new();
+    let mut request = farm.request(&["hello-2.10-1.src.rpm"]).await;
+    let first = farm.post("/api/v1/jobs", &request).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text());
+    let second = farm.post("/api/v1/jobs", &request).await;
+    assert_eq!(second.status, StatusCode::OK);
+    assert_eq!(first.json::<Job>().id, second.json::<Job>().id);
+
+    request.title = Some("something else".to_owned());
+    let other = farm.post("/api/v1/jobs", &request).await;
+    assert_eq!((other.status, other.refusal().code), (StatusCode::CONFLICT, ErrorCode::Conflict));
+}
+
+#[tokio::test]
+async fn a_job_needs_its_files_to_be_uploaded_before() {
+    let farm = Farm::new();
+    let mut request = farm.request(&["a.src.rpm"]).await;
+    request.sources[0].digest = sha256(b"never sent");
+    let answer = farm.post("/api/v1/jobs", &request).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!(answer.text().contains(&sha256(b"never sent").to_string()), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_request_is_said_at_once() {
+    let farm = Farm::new();
+    let mut request = farm.request(&["a"]).await;
+    request.sources = vec![request.sources[0].clone(); 6];
+    request.sources[1].name = String::new();
+    request.timeout_seconds = Some(0);
+    let answer = farm.post("/api/v1/jobs", &request).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let codes: Vec<_> = answer.refusal().reasons.into_iter().map(|reason| reason.code).collect();
+    assert_eq!(codes, ["timeout", "too_many_sources", "file_name"]);
+}
+
+#[tokio::test]
+async fn a_job_goes_its_way_and_shows_it() {
+    let farm = Farm::new();
+    let id = farm.submit(&["hello-2.10-1.src.rpm"]).await;
+    let path = format!("/api/v1/jobs/{id}");
+    let progress = async || farm.get(&path).await.json::<Job>().progress;
+    assert_eq!(progress().await, Progress::Submitted);
+    farm.accept();
+    assert_eq!(progress().await, Progress::Queued);
+
+    let mut builder = farm.builder("b1");
+    let key = builder.claim();
+    assert_eq!(progress().await, Progress::Running);
+    assert_eq!(farm.get("/api/v1/queue").await.json::<Queue>().running, 1);
+    builder.finish(&key, &failed_build(&["error: no"]));
+    let task: Task = farm.get(&format!("/api/v1/tasks/{}", key.task)).await.json();
+    assert_eq!((task.state, task.attempts[0].outcome), (TaskState::Failed, Some(Outcome::Failed)));
+    let why: Why = farm.get(&format!("/api/v1/tasks/{}/why", key.task)).await.json();
+    assert!(why.summary.contains("exit code 2"), "{}", why.summary);
+
+    let cancelled: Job = farm.post(&format!("{path}/cancel"), &()).await.json();
+    assert_eq!(cancelled.progress, Progress::Failed);
+    let retried: Job = farm.post(&format!("{path}/retry"), &serde_json::json!({ "failed_only": true })).await.json();
+    let states: Vec<_> = retried.tasks.iter().map(|task| task.state).collect();
+    assert!(states.contains(&TaskState::Pending) && states.contains(&TaskState::Cancelled), "{states:?}");
+    let nothing = farm.post(&format!("{path}/retry"), &serde_json::json!({ "failed_only": true })).await;
+    assert_eq!(nothing.status, StatusCode::CONFLICT, "{}", nothing.text());
+}
+
+#[tokio::test]
+async fn jobs_are_listed_in_pages_and_filtered() {
+    let farm = Farm::new();
+    for n in 0..5 {
+        farm.job(&[&format!("p{n}.src.rpm")]).await;
+    }
+    let page: JobPage = farm.get("/api/v1/jobs?limit=2").await.json();
+    let next = page.next.expect("there are more");
+    let rest: JobPage = farm.get(&format!("/api/v1/jobs?limit=10&before={next}")).await.json();
+    assert_eq!((page.jobs.len(), rest.jobs.len(), rest.next), (2, 3, None));
+    for (filter, count) in [
+        ("person=alice", 5),
+        ("person=bob", 0),
+        ("progress=queued", 5),
+        ("progress=failed", 0),
+        ("platform=f13-x86_64", 5),
+        ("platform=f99-x86_64", 0),
+        ("package=hello", 5),
+        ("package=%3Cscript%3E", 0),
+    ] {
+        let page: JobPage = farm.get(&format!("/api/v1/jobs?{filter}")).await.json();
+        assert_eq!(page.jobs.len(), count, "{filter}");
+    }
+}
