@@ -7,6 +7,7 @@ mod logs;
 mod looks;
 mod server;
 mod submit;
+mod terminal;
 mod things;
 mod trouble;
 mod watch;

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use anstream::{AutoStream, ColorChoice, adapter::strip_str};
 use farm_api::{
     client::{ClientError, PeopleClient},
     people::{Job, Task},
@@ -135,7 +136,7 @@ impl Live {
             let line = self.tasks.entry(task.id).or_insert_with(|| screen.add(line("  {wide_msg}")));
             let (style, state) = task_state(task.state);
             let details = details(task, now);
-            line.set_message(format!("{:<width$}  {style}{state:<9}{style:#}{details}", task.platform));
+            line.set_message(coloured(format!("{:<width$}  {style}{state:<9}{style:#}{details}", task.platform)));
         }
     }
 
@@ -145,7 +146,15 @@ impl Live {
             head.enable_steady_tick(Duration::from_millis(120));
             head
         });
-        head.set_message(text.to_owned());
+        head.set_message(coloured(text.to_owned()));
+    }
+}
+
+/// Colours only where stderr takes them: what draws the lines passes on whatever it is given.
+fn coloured(text: String) -> String {
+    match AutoStream::choice(&std::io::stderr()) {
+        ColorChoice::Never => strip_str(&text).to_string(),
+        _ => text,
     }
 }
 
