@@ -19,3 +19,4 @@ mod trees;
 mod watch;
 
 pub use driver::{NativeConfig, NativeDriver};
+pub use ids::{IdMap, NoIds};

@@ -10,8 +10,8 @@ use crate::sandbox::Dnf;
 const MAIN: &str = "[main]
 reposdir=/nonexistent
 varsdir=/nonexistent
-cachedir=/sys/cache
-system_cachedir=/sys/cache
+cachedir=/var/cache/dnf
+system_cachedir=/var/cache/dnf
 plugins=0
 install_weak_deps=0
 tsflags=nodocs

@@ -6,7 +6,7 @@ use farm_rpm::{Dependency, Limits};
 use farm_types::{Cause, Stage};
 
 use super::{
-    attempt::{Attempt, source_name},
+    attempt::{Attempt, farm_clock, source_name},
     dependencies::{Refusal, missing, refusal},
     failure::{End, MISSING_REQUIRES},
     files, needs, recipe, results,
@@ -183,6 +183,15 @@ impl<'a, 'b> Source<'a, 'b> {
     async fn dnf(&mut self, packages: Vec<PathBuf>, explain: bool) -> Result<i32, End> {
         let results = self.attempt.has_results.then(|| self.attempt.folder.join("results"));
         let dnf = recipe::dnf(&self.attempt.request.platform, results.is_some());
+        // What comes over the network goes into one cache, and dnf's own locks do not work across process namespaces.
+        let _lock = match dnf.network {
+            true => {
+                let (helpers, clock) = (self.attempt.helpers, farm_clock(self.attempt.cancel));
+                let cache = self.chroot.tree.join("cache");
+                Some(self.attempt.trees.lock(&helpers.data, &cache, self.attempt.journal, &clock).await?)
+            }
+            false => None,
+        };
         let order = Order::Install { chroot: self.chroot.clone(), packages, results, dnf, explain };
         match self.attempt.step(&order).await? {
             Answer::Exit(code) => Ok(code),

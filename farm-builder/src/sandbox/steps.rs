@@ -101,7 +101,21 @@ fn install(
     } else {
         install_packages(&scene, dnf, &rpmdb, &shown)?
     };
+    if dnf.network && results.is_some() {
+        forget_results(&chroot.tree.join("cache"))?;
+    }
     Ok(Answer::Exit(exit))
+}
+
+/// Removes from a shared cache what dnf has kept of one build's own repository.
+fn forget_results(cache: &Path) -> anyhow::Result<()> {
+    for entry in fs_err::read_dir(cache)? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"farm-results")) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Two calls where the network is needed: scriptlets of packages run in the second, which has none.
@@ -127,10 +141,10 @@ fn call_dnf(
     // The kernel's file systems stand in the chroot while dnf works, and rpm must not try to make them belong to root.
     scene.write("home/.rpmmacros", &format!("%_dbpath {rpmdb}\n%_netsharedpath /proc:/dev:/sys\n"))?;
     let root = scene.path("chroot");
-    folder(&root.join("dev"))?;
-    folder(&root.join("proc"))?;
     let mut command = on_scene(network, &dnf.folders)?;
     command.arg("--dev").arg(root.join("dev")).arg("--proc").arg(root.join("proc"));
+    // dnf looks for its cache beneath the chroot, wherever it is told that it is.
+    command.arg("--bind").arg(scene.path("cache")).arg(root.join("var/cache/dnf"));
     command.args(["--", "dnf", "--assumeyes", "--releasever=0", "-c"]).arg(config);
     command.arg("--installroot").arg(root).args(verb).args(packages);
     run(&mut command)

@@ -31,9 +31,10 @@ pub fn platform(release: &str) -> Recipe {
     toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A folder for drivers that keeps its base trees from run to run.
+/// A folder for drivers that keeps its base trees from run to run. (`FARM_BUILDER_DATA` lets another user run the tests.)
 pub fn shared_data() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("farm-builder")
+    std::env::var_os("FARM_BUILDER_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("farm-builder"), PathBuf::from)
 }
 
 /// A driver with the real program as its helper.
