@@ -24,6 +24,8 @@ pub mod pool;
 pub mod publish;
 pub mod queue;
 pub mod read;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use diesel::PgConnection;
 pub use error::{DbError, Result};

@@ -9,6 +9,7 @@ use diesel::{
     sql_types::{Array, BigInt, Integer, Text},
 };
 use farm_types::{BucketName, Digest, FileName, PlatformName};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::{
@@ -49,6 +50,20 @@ pub struct Package {
     pub digest: Digest,
     /// Its size.
     pub size: u64,
+}
+
+/// What is public of a repository.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Publication {
+    /// Which repository.
+    #[serde(flatten)]
+    pub repository: Repository,
+    /// How often it was published.
+    pub revision: i64,
+    /// How many packages it has.
+    pub packages: u32,
+    /// When it was published last.
+    pub published_at: Timestamp,
 }
 
 /// The repositories that are out of date, those that have been so for longest first.
@@ -102,12 +117,9 @@ pub fn published(conn: &mut PgConnection, repository: &Repository, reasons: &[i6
     Ok(row.revision)
 }
 
-/// The repositories that have ever been published.
-pub fn publications(conn: &mut PgConnection) -> Result<Vec<Repository>> {
-    documents(
-        conn,
-        sql_query("SELECT jsonb_build_object('bucket', bucket, 'platform', platform) AS document FROM farm.publication"),
-    )
+/// The repositories that were published, by name.
+pub fn publications(conn: &mut PgConnection) -> Result<Vec<Publication>> {
+    documents(conn, sql_query("SELECT to_jsonb(p) AS document FROM farm.publication p ORDER BY bucket, platform"))
 }
 
 /// Has a repository published again that was lost.

@@ -1,6 +1,5 @@
 //! `farm-admin builder`.
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use farm_auth::Token;
 use farm_db::{operator, read};
@@ -43,9 +42,9 @@ pub(crate) fn run(farm: &FarmArgs, command: BuilderCommand) -> anyhow::Result<()
     let mut conn = connect(farm)?;
     let (builder, state, reason) = match command {
         BuilderCommand::Add { builder, platforms } => {
-            let token = Token::generate().context("cannot make a token")?;
+            let token = Token::generate();
             operator::put_builder(&mut conn, &builder, &token.digest(), platforms.as_deref())?;
-            println!("{}", token.reveal());
+            println!("{}", token.expose());
             return Ok(());
         }
         BuilderCommand::List => return list(farm, &read::builders(&mut conn, None)?),

@@ -4,10 +4,14 @@ use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context as _, bail};
 use farm_daemon::{Backoff, CancellationToken};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
 };
 use tracing::{info, warn};
 
@@ -36,8 +40,8 @@ pub(crate) struct Kept {
 
 /// Starts a daemon, waits until it is ready, and keeps it running from then on.
 pub(crate) async fn keep(layout: &Layout, daemon: Daemon) -> anyhow::Result<(Kept, Ready)> {
-    let mut child = start(layout, daemon)?;
-    let ready = match tokio::time::timeout(START_PATIENCE, readiness(&mut child)).await {
+    let mut started = start(layout, daemon)?;
+    let ready = match tokio::time::timeout(START_PATIENCE, readiness(&mut started)).await {
         Ok(Some(ready)) => ready,
         Ok(None) => bail!("the {} did not start; it said:\n{}", daemon.name(), last_words(layout, daemon)),
         Err(_) => bail!(
@@ -48,7 +52,7 @@ pub(crate) async fn keep(layout: &Layout, daemon: Daemon) -> anyhow::Result<(Kep
         ),
     };
     let end = CancellationToken::new();
-    let task = tokio::spawn(supervise(layout.clone(), daemon, child, end.clone()));
+    let task = tokio::spawn(supervise(layout.clone(), daemon, started, end.clone()));
     Ok((Kept { daemon, end, task }, ready))
 }
 
@@ -62,11 +66,18 @@ impl Kept {
     }
 }
 
-/// The child ends when its standard input does, and that is a pipe that only this process holds: so it cannot outlive us.
-fn start(layout: &Layout, daemon: Daemon) -> anyhow::Result<Child> {
+/// A process, and the leash it is on: it ends when its standard input does, and that is a pipe that only this process
+/// holds, so it cannot outlive us.
+struct Leashed {
+    child: Child,
+    // Apart from the child, because waiting for a child closes its input.
+    leash: Option<ChildStdin>,
+}
+
+fn start(layout: &Layout, daemon: Daemon) -> anyhow::Result<Leashed> {
     let name = daemon.name();
     let log = fs_err::OpenOptions::new().create(true).append(true).open(layout.log(name))?;
-    Command::new("/proc/self/exe")
+    let mut child = Command::new("/proc/self/exe")
         .args(["run", name, "--with-parent", "--config"])
         .arg(layout.config(name))
         .stdin(Stdio::piped())
@@ -76,11 +87,13 @@ fn start(layout: &Layout, daemon: Daemon) -> anyhow::Result<Child> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("cannot start the {name}"))
+        .with_context(|| format!("cannot start the {name}"))?;
+    let leash = child.stdin.take();
+    Ok(Leashed { child, leash })
 }
 
-async fn readiness(child: &mut Child) -> Option<Ready> {
-    let mut lines = BufReader::new(child.stdout.take()?).lines();
+async fn readiness(started: &mut Leashed) -> Option<Ready> {
+    let mut lines = BufReader::new(started.child.stdout.take()?).lines();
     let line = lines.next_line().await.ok()??;
     // What it prints later is nobody's; but the pipe must not fill up.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
@@ -94,18 +107,18 @@ fn last_words(layout: &Layout, daemon: Daemon) -> String {
     lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
-async fn supervise(layout: Layout, daemon: Daemon, mut child: Child, end: CancellationToken) {
+async fn supervise(layout: Layout, daemon: Daemon, mut running: Leashed, end: CancellationToken) {
     let name = daemon.name();
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
     loop {
         tokio::select! {
-            status = child.wait() => {
+            status = running.child.wait() => {
                 let status = status.map(|s| s.to_string()).unwrap_or_else(|e| e.to_string());
                 warn!("the {name} ended by itself ({status}); it is started again; see {}", layout.log(name).display());
             }
-            () = end.cancelled() => return finish(name, child).await,
+            () = end.cancelled() => return finish(name, running).await,
         }
-        child = loop {
+        running = loop {
             if !backoff.wait(&end).await || end.is_cancelled() {
                 return;
             }
@@ -124,10 +137,14 @@ async fn supervise(layout: Layout, daemon: Daemon, mut child: Child, end: Cancel
     }
 }
 
-async fn finish(name: &str, mut child: Child) {
-    drop(child.stdin.take());
-    if tokio::time::timeout(END_PATIENCE, child.wait()).await.is_err() {
-        warn!("the {name} did not end within {} s and is killed", END_PATIENCE.as_secs());
-        let _ = child.kill().await;
+async fn finish(name: &str, mut running: Leashed) {
+    // The signal and not the leash, which leaves an orphan little time to drain.
+    if let Some(pid) = running.child.id().and_then(|id| i32::try_from(id).ok()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
+    if tokio::time::timeout(END_PATIENCE, running.child.wait()).await.is_err() {
+        warn!("the {name} did not end within {} s and is killed", END_PATIENCE.as_secs());
+        let _ = running.child.kill().await;
+    }
+    drop(running.leash);
 }

@@ -1,12 +1,9 @@
 //! The daemons' configuration files, as `up` writes them: a farm of several machines has the same files in `/etc/farm`.
 
-use std::{io::Write as _, path::Path};
-
-use fs_err::os::unix::fs::OpenOptionsExt as _;
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::Layout;
+use super::{Layout, layout::write_secret};
 use crate::daemons::Daemon;
 
 /// What the files depend on.
@@ -39,7 +36,7 @@ impl Facts<'_> {
             Daemon::Janitor => self.stored("janitor", "farm_janitor"),
             Daemon::Builder => self.builder_config(),
         };
-        write(&self.layout.config(daemon.name()), &table)
+        write_secret(&self.layout.config(daemon.name()), &format!("{NOTE}{}", toml::to_string_pretty(&table)?))
     }
 
     fn stored(&self, name: &str, role: &str) -> Table {
@@ -82,12 +79,4 @@ fn put(table: &mut Table, key: &str, value: impl Serialize) {
     if let Ok(value) = Value::try_from(value) {
         table.insert(key.to_owned(), value);
     }
-}
-
-/// Nobody but the farm reads it.
-fn write(path: &Path, table: &Table) -> anyhow::Result<()> {
-    let mut file = fs_err::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(NOTE.as_bytes())?;
-    file.write_all(toml::to_string_pretty(table)?.as_bytes())?;
-    Ok(())
 }

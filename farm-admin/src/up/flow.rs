@@ -96,10 +96,9 @@ fn prepare_database(
         operator::put_platform(&mut conn, recipe)?;
     }
     // A new token at each start: nothing to keep, nothing to lose.
-    let token = Token::generate().context("cannot make the builder's token")?;
+    let token = Token::generate();
     operator::put_builder(&mut conn, &builder_name()?, &token.digest(), None)?;
-    token.write_file(&layout.builder_token())?;
-    Ok(())
+    layout.write_builder_token(&token.expose())
 }
 
 /// The host's name, as far as it is one for a builder.

@@ -1,8 +1,12 @@
 //! The data folder of a farm that `up` runs.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 use crate::cli::FarmArgs;
 
@@ -102,7 +106,12 @@ impl Layout {
 
     /// Leaves word how an operator reaches the database.
     pub(crate) fn write_operator_conninfo(&self, conninfo: &str) -> anyhow::Result<()> {
-        Ok(fs_err::write(self.operator_file(), conninfo)?)
+        write_secret(&self.operator_file(), conninfo)
+    }
+
+    /// Leaves the builder its token.
+    pub(crate) fn write_builder_token(&self, token: &str) -> anyhow::Result<()> {
+        write_secret(&self.builder_token(), &format!("{token}\n"))
     }
 
     /// How an operator reaches the database.
@@ -116,4 +125,12 @@ impl Layout {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Writes a file that nobody but the farm can read, whole or not at all.
+pub(crate) fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
+    let aside = path.with_extension("new");
+    let mut file = fs_err::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&aside)?;
+    file.write_all(text.as_bytes())?;
+    Ok(fs_err::rename(aside, path)?)
 }

@@ -20,7 +20,7 @@ pub struct UnsealedLog {
 pub fn unsealed_logs(conn: &mut PgConnection, limit: i64) -> Result<Vec<UnsealedLog>> {
     let query = sql_query(
         "SELECT DISTINCT jsonb_build_object('task', a.task_id, 'attempt', a.number) AS document
-         FROM farm.log_chunk c JOIN farm.attempt a ON a.task_id = c.task_id AND a.number = c.attempt
+         FROM farm.log_chunk c JOIN farm.attempt_view a ON a.task_id = c.task_id AND a.number = c.attempt
          WHERE c.start = 0 AND a.outcome IS NOT NULL AND a.finished_at < now() - interval '1 minute' LIMIT $1",
     );
     documents(conn, query.bind::<BigInt, _>(limit))

@@ -1,0 +1,168 @@
+//! For tests only (feature `testing`): rows in one line, where a test is about something else. They panic on failure.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use diesel::{
+    PgConnection, RunQueryDsl, sql_query,
+    sql_types::{Array, BigInt, Jsonb, Text},
+};
+use farm_api::{
+    hub::{Finish, Hello},
+    recipe::{Recipe, Repository},
+};
+use farm_types::{BuilderId, Cause, Class, Digest, JobId, LeaseKey, Outcome, PlatformName};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    Result, blobs,
+    intake::{self, Submission},
+    operator, queue,
+};
+
+/// A digest that no other has.
+pub fn digest() -> Digest {
+    let (a, b) = (Uuid::new_v4(), Uuid::new_v4());
+    Digest::try_from([*a.as_bytes(), *b.as_bytes()].concat()).unwrap()
+}
+
+/// A platform that tasks can be made for.
+pub fn platform(conn: &mut PgConnection, name: &str) -> PlatformName {
+    let name: PlatformName = name.parse().unwrap();
+    let repository = Repository {
+        name: "base".to_owned(),
+        baseurl: Some("file:///nowhere".to_owned()),
+        metalink: None,
+        gpgcheck: false,
+        gpgkey: None,
+        priority: None,
+    };
+    let recipe = Recipe {
+        name: name.clone(),
+        release: name.release().to_owned(),
+        arch: name.arch().to_owned(),
+        description: String::new(),
+        auto: true,
+        base: vec!["bash".to_owned()],
+        repositories: vec![repository],
+        timeout_seconds: None,
+    };
+    operator::put_platform(conn, &recipe).unwrap();
+    name
+}
+
+/// A builder that said hello.
+#[derive(Debug, Clone, Copy)]
+pub struct TestBuilder {
+    /// Its number.
+    pub id: BuilderId,
+    /// Its life.
+    pub instance: Uuid,
+    arch: &'static str,
+}
+
+/// A builder of x86_64 that said hello.
+pub fn builder(conn: &mut PgConnection, name: &str) -> TestBuilder {
+    builder_for(conn, name, "x86_64")
+}
+
+/// A builder of that architecture that said hello.
+pub fn builder_for(conn: &mut PgConnection, name: &str, arch: &'static str) -> TestBuilder {
+    let token = digest();
+    operator::put_builder(conn, &name.parse().unwrap(), &token, None).unwrap();
+    let id = operator::builder_by_token(conn, &token).unwrap().unwrap().id;
+    TestBuilder { id, instance: Uuid::nil(), arch }.restarted(conn)
+}
+
+impl TestBuilder {
+    /// The same builder, started anew.
+    pub fn restarted(self, conn: &mut PgConnection) -> Self {
+        let instance = Uuid::new_v4();
+        let hello = Hello {
+            name: "unused".parse().unwrap(),
+            instance,
+            version: "test".to_owned(),
+            arches: vec![self.arch.to_owned()],
+            slots: 4,
+        };
+        queue::hello(conn, self.id, &hello).unwrap();
+        Self { instance, ..self }
+    }
+
+    /// Claims up to so many tasks.
+    pub fn claim(self, conn: &mut PgConnection, want: u32) -> Vec<LeaseKey> {
+        let claimed = queue::claim(conn, self.id, self.instance, want, 60).unwrap();
+        claimed.into_iter().map(|task| task.key).collect()
+    }
+
+    /// Claims the one task that there must be.
+    pub fn claim_one(self, conn: &mut PgConnection) -> LeaseKey {
+        let claimed = self.claim(conn, 1);
+        assert_eq!(claimed.len(), 1, "there is no task to claim");
+        claimed[0]
+    }
+
+    /// Ends an attempt without artifacts.
+    pub fn finish(self, conn: &mut PgConnection, key: &LeaseKey, outcome: Outcome) -> Result<()> {
+        queue::finish(conn, self.id, key, &ended(outcome))
+    }
+}
+
+/// The end of an attempt without artifacts.
+pub fn ended(outcome: Outcome) -> Finish {
+    let cause = match outcome {
+        Outcome::Succeeded => None,
+        Outcome::Failed => Some(Cause::Build),
+        _ => Some(Cause::Internal),
+    };
+    Finish {
+        outcome,
+        cause,
+        stage: None,
+        message: String::new(),
+        excerpt: Vec::new(),
+        stages: Vec::new(),
+        artifacts: Vec::new(),
+    }
+}
+
+/// A job of one source, which is recorded, under a key of its own.
+pub fn submission(conn: &mut PgConnection, principal: &str) -> Submission {
+    let source = digest();
+    blobs::record(conn, &source, 1).unwrap();
+    Submission {
+        principal: principal.to_owned(),
+        key: Uuid::new_v4().to_string().parse().unwrap(),
+        request: digest(),
+        title: "a test".to_owned(),
+        bucket: "scratch".parse().unwrap(),
+        class: Class::Normal,
+        targets: "auto".to_owned(),
+        timeout_seconds: None,
+        after: None,
+        sources: vec![("hello-1-1.src.rpm".to_owned(), source)],
+    }
+}
+
+/// A job that waits for a validator.
+pub fn submitted(conn: &mut PgConnection, after: Option<JobId>) -> JobId {
+    let new = Submission { after, ..submission(conn, "alice") };
+    intake::submit(conn, &new).unwrap().0
+}
+
+/// Accepts that job, with a task for each of the platforms.
+pub fn accept(conn: &mut PgConnection, job: JobId, platforms: &[&str]) {
+    let source = json!([{ "position": 1, "name": "hello", "epoch": null, "version": "1", "release": "1" }]);
+    sql_query("SELECT farm.accept($1, $2, $3, '[]')")
+        .bind::<BigInt, _>(job.0)
+        .bind::<Jsonb, _>(source)
+        .bind::<Array<Text>, _>(platforms)
+        .execute(conn)
+        .unwrap();
+}
+
+/// A job with a task for each of the platforms.
+pub fn accepted(conn: &mut PgConnection, platforms: &[&str]) -> JobId {
+    let job = submitted(conn, None);
+    accept(conn, job, platforms);
+    job
+}
