@@ -48,9 +48,8 @@ async fn wrong_method(method: Method, request: Request) -> Response {
     let path = request.uri().path();
     let message = format!("{method} does nothing at {}", path.escape_debug());
     if pages::wants_page(path) {
-        let mut page = pages::error_page(AppError::bad_request(message));
-        *page.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        return page;
+        return (StatusCode::METHOD_NOT_ALLOWED, pages::error_html(StatusCode::METHOD_NOT_ALLOWED, &message))
+            .into_response();
     }
     (StatusCode::METHOD_NOT_ALLOWED, axum::Json(ErrorBody::new(ErrorCode::BadRequest, message))).into_response()
 }

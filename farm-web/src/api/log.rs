@@ -20,7 +20,7 @@ use crate::{
     App,
     error::Result,
     extract::{Name, Query},
-    log::{LogPart, attempt_of, stream},
+    log::{LogPart, Plain, attempt_of, stream},
     viewer::Viewer,
 };
 
@@ -72,7 +72,7 @@ pub async fn plain(
 /// A piece of a log; its event's id is the offset of the byte after it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LogPiece {
-    /// The text; bytes that are no UTF-8 are replaced.
+    /// The text, without terminal escapes; bytes that are no UTF-8 are replaced.
     text: String,
 }
 
@@ -98,11 +98,15 @@ fn pieces(app: App, part: LogPart) -> impl Stream<Item = Result<Event, Infallibl
         let _viewer = Viewer::new("log");
         let shutdown = app.shutdown.clone();
         let mut log = pin!(stream(app, part).ready_chunks(16));
-        let (mut offset, mut held) = (part.start, Vec::new());
+        let (mut received, mut plain) = (part.start, Plain::default());
         while let Some(ready) = log.next().await {
+            let mut text = String::new();
             for piece in ready {
                 match piece {
-                    Ok(piece) => held.extend_from_slice(&piece),
+                    Ok(piece) => {
+                        received += piece.len() as u64;
+                        text.push_str(&plain.text(&piece));
+                    }
                     // The browser comes back and goes on where it was.
                     Err(error) => {
                         tracing::warn!(%error, task.id = %part.task, "a log broke off");
@@ -110,12 +114,10 @@ fn pieces(app: App, part: LogPart) -> impl Stream<Item = Result<Event, Infallibl
                     }
                 }
             }
-            let text = take_text(&mut held);
-            offset += text.1;
-            yield Ok(piece_event(text.0, offset));
+            yield Ok(piece_event(text, received - plain.held()));
         }
-        if !held.is_empty() {
-            yield Ok(piece_event(String::from_utf8_lossy(&held).into_owned(), offset + held.len() as u64));
+        if plain.held() > 0 {
+            yield Ok(piece_event(plain.rest(), received));
         }
         if !shutdown.is_cancelled() {
             yield Ok(Event::default().event("end").data("{}"));
@@ -126,45 +128,4 @@ fn pieces(app: App, part: LogPart) -> impl Stream<Item = Result<Event, Infallibl
 fn piece_event(text: String, offset: u64) -> Event {
     let data = serde_json::to_string(&LogPiece { text }).unwrap_or_default();
     Event::default().event("log").id(offset.to_string()).data(data)
-}
-
-/// Takes what is whole: a character whose bytes have not all come stays. Answers also how many bytes that were.
-fn take_text(held: &mut Vec<u8>) -> (String, u64) {
-    let incomplete = match held.utf8_chunks().last() {
-        // An error at the very end of at most three bytes may be the beginning of a character.
-        Some(last)
-            if last.invalid().len() < 4
-                && std::str::from_utf8(last.invalid()).is_err_and(|e| e.error_len().is_none()) =>
-        {
-            last.invalid().len()
-        }
-        _ => 0,
-    };
-    let rest = held.split_off(held.len() - incomplete);
-    let text = String::from_utf8_lossy(held).into_owned();
-    let length = held.len() as u64;
-    *held = rest;
-    (text, length)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_character_cut_in_two_is_put_together_again() {
-        let mut held = "aü".as_bytes()[..2].to_vec();
-        assert_eq!(take_text(&mut held), ("a".to_owned(), 1));
-        held.push("ü".as_bytes()[1]);
-        assert_eq!(take_text(&mut held), ("ü".to_owned(), 2));
-        assert!(held.is_empty());
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_are_replaced_and_not_waited_for() {
-        let mut held = b"a\xff".to_vec();
-        assert_eq!(take_text(&mut held), ("a\u{fffd}".to_owned(), 2));
-        let mut held = b"\xffb".to_vec();
-        assert_eq!(take_text(&mut held), ("\u{fffd}b".to_owned(), 2));
-    }
 }

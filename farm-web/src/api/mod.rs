@@ -9,6 +9,7 @@ mod submission;
 mod tasks;
 mod uploads;
 
+pub use self::jobs::{again, find, withdraw};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::App;

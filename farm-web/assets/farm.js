@@ -1,0 +1,97 @@
+// Pages work without this. With it they follow what happens: the server makes the page anew, and what changed is put in.
+
+const seconds = (at) => Math.max(0, Math.floor((Date.now() - Date.parse(at)) / 1000));
+
+// The same words as the filters of the server.
+function duration(s) {
+  if (s >= 86400) return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
+  if (s >= 3600) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
+  if (s >= 60) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  return `${s} s`;
+}
+
+function ago(s) {
+  if (s < 5) return "just now";
+  if (s < 60) return `${s} s ago`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ago`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ago`;
+  return `${Math.floor(s / 86400)} d ago`;
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function tick() {
+  for (const element of document.querySelectorAll("[data-since]")) write(element, duration(seconds(element.dataset.since)));
+  for (const element of document.querySelectorAll("[data-ago]")) write(element, ago(seconds(element.dateTime)));
+}
+
+// What a part says, without the times that tick.
+function still(part) {
+  const copy = part.cloneNode(true);
+  for (const element of copy.querySelectorAll("[data-since], [data-ago]")) element.textContent = "";
+  return copy.innerHTML;
+}
+
+let fetching = false;
+let again = false;
+
+async function refresh() {
+  again = true;
+  if (fetching) return;
+  fetching = true;
+  try {
+    while (again) {
+      again = false;
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      if (!answer.ok) break;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      // A part that comes or goes (a log that begins, tasks of an accepted job) changes the page as a whole.
+      const ids = (root) => [...root.querySelectorAll("main > [id]")].map((part) => part.id).join();
+      if (ids(page) !== ids(document)) return location.reload();
+      for (const part of page.querySelectorAll("[data-live]")) {
+        const old = document.getElementById(part.id);
+        if (still(old) !== still(part)) old.replaceWith(document.adoptNode(part));
+      }
+      document.title = page.title;
+    }
+  } catch {
+    // The server is away for a moment; the next event or tick asks again.
+  } finally {
+    fetching = false;
+  }
+}
+
+function followJob(url) {
+  const events = new EventSource(url);
+  events.addEventListener("job", async (event) => {
+    const ended = ["succeeded", "failed", "cancelled", "rejected"].includes(JSON.parse(event.data).progress);
+    if (ended) events.close();
+    await refresh();
+  });
+}
+
+function followLog(log) {
+  const events = new EventSource(log.dataset.log);
+  const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  events.addEventListener("log", (event) => {
+    const stay = atEnd();
+    log.append(JSON.parse(event.data).text);
+    // A page is no place for a log of a hundred megabytes.
+    while (log.childNodes.length > 2000) log.firstChild.remove();
+    if (stay) log.scrollTop = log.scrollHeight;
+  });
+  events.addEventListener("end", () => events.close());
+}
+
+const { job, refresh: every } = document.body.dataset;
+if (job) followJob(job);
+if (every) setInterval(() => document.hidden || refresh(), every * 1000);
+setInterval(tick, 1000);
+
+const log = document.querySelector("pre.log");
+if (log) {
+  log.scrollTop = log.scrollHeight;
+  if (log.dataset.log) followLog(log);
+}

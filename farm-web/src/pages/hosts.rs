@@ -1,0 +1,116 @@
+//! Builders and platforms.
+
+use axum::extract::State;
+use farm_api::{
+    error::ErrorCode,
+    paths,
+    people::{Builder, Job, JobFilter, Platform},
+    recipe::Recipe,
+};
+use farm_db::{operator, read};
+use farm_types::{BuilderName, BuilderState, PlatformName};
+use serde::Serialize;
+
+use super::{Page, templates::render};
+use crate::{App, error::AppError, extract::Name};
+
+/// So many of a platform's latest jobs.
+const LATEST: u32 = 20;
+
+/// A builder on a page.
+#[derive(Serialize)]
+pub struct BuilderRow {
+    url: String,
+    /// Which sign it gets.
+    state: &'static str,
+    /// And which word.
+    word: &'static str,
+    builder: Builder,
+}
+
+impl BuilderRow {
+    /// Shows a builder that is given tasks and is silent as away: that is what matters then.
+    pub fn new(builder: Builder) -> Self {
+        let (state, word) = match builder.state {
+            BuilderState::Enabled if builder.alive => ("enabled", "ready"),
+            BuilderState::Enabled if builder.last_seen.is_none() => ("disabled", "never came up"),
+            BuilderState::Enabled => ("away", "away"),
+            state => (state.as_str(), state.as_str()),
+        };
+        Self { url: paths::builder(&builder.name), state, word, builder }
+    }
+}
+
+#[derive(Serialize)]
+struct BuildersPage {
+    page: &'static str,
+    builders: Vec<BuilderRow>,
+}
+
+pub async fn builders(State(app): State<App>) -> Page {
+    let builders = app.db(|conn| read::builders(conn, None)).await?;
+    let builders = builders.into_iter().map(BuilderRow::new).collect();
+    Ok(render("builders.html", &BuildersPage { page: "builders", builders })?)
+}
+
+#[derive(Serialize)]
+struct BuilderPage {
+    page: &'static str,
+    row: BuilderRow,
+}
+
+pub async fn builder(State(app): State<App>, Name(name): Name<BuilderName>) -> Page {
+    let missing = AppError::new(ErrorCode::NotFound, format!("there is no builder {name}"));
+    let found = app.db(move |conn| read::builders(conn, Some(&name))).await?;
+    let row = BuilderRow::new(found.into_iter().next().ok_or(missing)?);
+    Ok(render("builder.html", &BuilderPage { page: "builders", row })?)
+}
+
+#[derive(Serialize)]
+struct PlatformRow {
+    url: String,
+    state: &'static str,
+    platform: Platform,
+}
+
+impl PlatformRow {
+    fn new(platform: Platform) -> Self {
+        let state = if platform.enabled { "enabled" } else { "disabled" };
+        Self { url: paths::platform(&platform.name), state, platform }
+    }
+}
+
+#[derive(Serialize)]
+struct PlatformsPage {
+    page: &'static str,
+    platforms: Vec<PlatformRow>,
+}
+
+pub async fn platforms(State(app): State<App>) -> Page {
+    let platforms = app.db(read::platforms).await?.into_iter().map(PlatformRow::new).collect();
+    Ok(render("platforms.html", &PlatformsPage { page: "platforms", platforms })?)
+}
+
+#[derive(Serialize)]
+struct PlatformPage {
+    page: &'static str,
+    row: PlatformRow,
+    recipe: Recipe,
+    jobs: Vec<Job>,
+    jobs_url: String,
+}
+
+pub async fn platform(State(app): State<App>, Name(name): Name<PlatformName>) -> Page {
+    let missing = AppError::new(ErrorCode::NotFound, format!("there is no platform {name}"));
+    let jobs_url = format!("/jobs?platform={}", paths::segment(name.as_str()));
+    let (platform, recipe, jobs) = app
+        .db(move |conn| {
+            let recipe = operator::recipe(conn, &name)?;
+            let platform = read::platforms(conn)?.into_iter().find(|platform| platform.name == name);
+            let filter = JobFilter { platform: Some(name), limit: Some(LATEST), ..JobFilter::default() };
+            Ok((platform, recipe, read::jobs(conn, &filter)?.jobs))
+        })
+        .await?;
+    let row = PlatformRow::new(platform.ok_or(missing)?);
+    Ok(render("platform.html", &PlatformPage { page: "platforms", row, recipe, jobs, jobs_url })?)
+}

@@ -1,0 +1,45 @@
+//! A job.
+
+use axum::extract::State;
+use farm_api::{paths, people::Job};
+use farm_db::read;
+use farm_types::{JobId, TaskState};
+use serde::Serialize;
+
+use super::{Page, templates::render};
+use crate::{App, extract::Name};
+
+#[derive(Serialize)]
+struct JobPage {
+    page: &'static str,
+    /// Where changes are told.
+    events: String,
+    person_url: String,
+    /// Whether it goes on.
+    live: bool,
+    /// What can be built again: `failed`, `cancelled`, or nothing.
+    retry: &'static str,
+    job: Job,
+}
+
+pub async fn page(State(app): State<App>, Name(id): Name<JobId>) -> Page {
+    let job = app.db(move |conn| read::job(conn, id)).await?;
+    let page = JobPage {
+        page: "jobs",
+        events: format!("/api/v1/jobs/{id}/events"),
+        person_url: format!("/jobs?person={}", paths::segment(&job.person)),
+        live: !job.progress.is_final(),
+        retry: retry(&job),
+        job,
+    };
+    Ok(render("job.html", &page)?)
+}
+
+fn retry(job: &Job) -> &'static str {
+    let any = |state| job.tasks.iter().any(|task| task.state == state);
+    match (any(TaskState::Failed), any(TaskState::Cancelled)) {
+        (true, _) => "failed",
+        (_, true) => "cancelled",
+        _ => "",
+    }
+}

@@ -1,0 +1,91 @@
+//! A task, with its attempts and its log.
+
+use axum::extract::State;
+use farm_api::{
+    paths,
+    people::{Attempt, Task, Why},
+};
+use farm_db::read;
+use farm_types::{AttemptNumber, TaskId, TaskState};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Page,
+    stages::{self, StageBar},
+    tail::{self, LogView},
+    templates::render,
+};
+use crate::{
+    App,
+    extract::{Name, Query},
+};
+
+/// Which attempt's log; the latest when absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Choice {
+    attempt: Option<i32>,
+}
+
+#[derive(Serialize)]
+struct TaskPage {
+    page: &'static str,
+    /// The packages.
+    title: String,
+    job_url: String,
+    platform_url: String,
+    /// Where changes are told.
+    events: String,
+    /// Whether it goes on.
+    live: bool,
+    why: Option<Why>,
+    /// The latest first.
+    attempts: Vec<AttemptRow>,
+    log: Option<LogView>,
+    task: Task,
+}
+
+#[derive(Serialize)]
+struct AttemptRow {
+    url: String,
+    /// Whether it is its log that the page shows.
+    shown: bool,
+    stages: Vec<StageBar>,
+    attempt: Attempt,
+}
+
+pub async fn page(State(app): State<App>, Name(id): Name<TaskId>, Query(choice): Query<Choice>) -> Page {
+    let (task, title, why) = app
+        .db(move |conn| {
+            let task = read::task(conn, id)?;
+            let title = read::job(conn, task.job)?.title;
+            let waits = matches!(task.state, TaskState::Waiting | TaskState::Pending);
+            let why = if waits { Some(read::why(conn, id)?) } else { None };
+            Ok((task, title, why))
+        })
+        .await?;
+    let number = choice.attempt.map(AttemptNumber).or(task.attempts.last().map(|attempt| attempt.number));
+    let log = match number {
+        Some(number) => Some(tail::view(&app, id, number).await?),
+        None => None,
+    };
+    let attempts = task.attempts.iter().rev().map(|attempt| AttemptRow {
+        url: format!("{}?attempt={}", task.url, attempt.number),
+        shown: Some(attempt.number) == number,
+        stages: stages::bar(attempt),
+        attempt: attempt.clone(),
+    });
+    let page = TaskPage {
+        page: "jobs",
+        title,
+        job_url: paths::job(task.job),
+        platform_url: paths::platform(&task.platform),
+        events: format!("/api/v1/jobs/{}/events", task.job),
+        live: !task.state.is_final(),
+        why,
+        attempts: attempts.collect(),
+        log,
+        task,
+    };
+    Ok(render("task.html", &page)?)
+}
