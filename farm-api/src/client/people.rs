@@ -145,7 +145,9 @@ impl PeopleClient {
     /// A file that an attempt produced, from byte `start` on where the server can do that: the first value says
     /// where it really begins.
     pub async fn artifact(&self, artifact: &Artifact, start: u64) -> Result<(u64, Bytestream), ClientError> {
-        let mut call = self.transport.get(&paths::artifact(artifact.id, &artifact.name));
+        // A log is kept compressed, and its digest is that of the compressed bytes: we want them as they are kept.
+        let path = paths::artifact(artifact.id, &artifact.name);
+        let mut call = self.transport.get(&path).header("accept-encoding", "gzip");
         if start > 0 {
             call = call.header("range", &format!("bytes={start}-"));
         }

@@ -56,7 +56,7 @@ pub async fn to_the_end(
     let job = job?;
     if output.json {
         output.document(&JobDocument { job: &job })?;
-    } else {
+    } else if job.progress != Progress::Rejected {
         output.text(&view.conclusion(&job, client, Timestamp::now()))?;
     }
     match job.progress {

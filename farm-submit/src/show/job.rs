@@ -38,7 +38,10 @@ pub fn full(job: &Job, client: &PeopleClient, now: Timestamp) -> String {
         sources(out, job)?;
         if !job.tasks.is_empty() {
             writeln!(out, "\n{BOLD}Tasks{BOLD:#}")?;
-            job.tasks.iter().try_for_each(|task| out.write_str(&task_line(task, client, now, widest(job))))?;
+            for task in &job.tasks {
+                out.write_str(&task_line(task, client, now, widest(job)))?;
+                attempts(out, task)?;
+            }
         }
         Ok(())
     })
@@ -87,7 +90,13 @@ pub fn details(task: &Task, now: Timestamp) -> String {
         },
         _ => {}
     }
-    // What is noted of an earlier attempt says nothing about a task that waits for the next one.
+    // What is noted of an earlier attempt says nothing about a task that waits for the next one, but why there is one.
+    if let (TaskState::Pending, Some(last)) = (task.state, task.attempts.last()) {
+        parts.extend(
+            last.outcome.map(|outcome| format!("after attempt {} on {}: {outcome}", last.number, last.builder)),
+        );
+        parts.extend(last.message.clone().filter(|message| !message.is_empty()));
+    }
     if let Some(started) = task.started.filter(|_| !matches!(task.state, TaskState::Waiting | TaskState::Pending)) {
         parts.push(elapsed(task.finished.unwrap_or(now).as_second() - started.as_second()));
         parts.extend(task.builder.as_ref().map(|builder| format!("on {builder}")));
@@ -140,6 +149,17 @@ fn sources(out: &mut String, job: &Job) -> fmt::Result {
         let bytes = size(u64::try_from(source.size).unwrap_or_default());
         let nevr = source.nevr.as_deref().map(|nevr| format!("  {}", shown(nevr))).unwrap_or_default();
         writeln!(out, "  {}  {DIM}{bytes}{DIM:#}{nevr}", shown(&source.file_name))?;
+    }
+    Ok(())
+}
+
+/// All attempts at a task, where there was more than one.
+fn attempts(out: &mut String, task: &Task) -> fmt::Result {
+    for attempt in task.attempts.iter().filter(|_| task.attempts.len() > 1) {
+        let outcome = attempt.outcome.map_or("running", |outcome| outcome.as_str());
+        let cause = attempt.cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        let message = attempt.message.as_deref().map(|message| format!("  {}", shown(message))).unwrap_or_default();
+        writeln!(out, "      attempt {} on {}  {outcome}{cause}{message}", attempt.number, attempt.builder)?;
     }
     Ok(())
 }

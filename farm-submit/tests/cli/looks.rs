@@ -4,13 +4,13 @@ use farm_api::{
     error::Reason,
     people::{Builder, Job, JobPage, Platform, RunningTask, Whoami, Why},
 };
-use farm_types::{BuilderState, JobId, Stage, TaskId, TaskState};
+use farm_types::{BuilderState, JobId, Outcome, Stage, TaskId, TaskState};
 use serde::de::DeserializeOwned;
 
 use super::{
     program, run,
     server::{Farm, Server},
-    things::{at, failed, job, running, succeeded, task},
+    things::{at, attempt, failed, job, running, succeeded, task},
 };
 
 fn farm() -> Server {
@@ -22,6 +22,8 @@ fn farm() -> Server {
             task(3, "sl5-i686", TaskState::Pending),
         ],
     );
+    mixed.tasks[0].attempts = vec![attempt(1, Some(Outcome::FarmFault)), attempt(2, Some(Outcome::Failed))];
+    mixed.tasks[0].attempts[0].message = Some("cannot mount /proc".into());
     mixed.tasks[2].message = Some("waits for a builder for i686".into());
     mixed.warnings.push(Reason {
         code: "no_builder".into(),
@@ -159,6 +161,16 @@ fn a_running_task_shows_its_stage_and_builder() {
     let server = Server::with_job(job(1, vec![running(1, "f13-x86_64", Stage::Dependencies)]));
     let ran = run(program("farm", &server.url).args(["show", "1"])).ended(0);
     assert!(ran.stdout.contains("running    dependencies  ") && ran.stdout.contains("  on b1"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_task_that_is_tried_again_says_why() {
+    let mut again = task(1, "f13-x86_64", TaskState::Pending);
+    again.attempts = vec![attempt(1, Some(Outcome::Lost))];
+    again.started = Some(at(2));
+    let server = Server::with_job(job(1, vec![again]));
+    let ran = run(program("farm", &server.url).args(["show", "1"])).ended(0);
+    assert!(ran.stdout.ends_with("  f13-x86_64  pending    after attempt 1 on b1: lost\n"), "{}", ran.stdout);
 }
 
 #[test]

@@ -73,6 +73,8 @@ impl Place {
     /// Adds bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if bytes.len() as u64 > self.missing() {
+            // Nothing of it is worth going on with; what cannot be removed is found out the next time.
+            let _ = fs_err::remove_file(&self.aside);
             return Err(Failure::Local(format!("{}: the farm sends more than it said", shown_path(&self.path))));
         }
         self.file.write_all(bytes).map_err(|error| self.problem(&error))?;
