@@ -1,6 +1,6 @@
 //! The hub: what builders call. It hands out tasks, renews leases, and takes logs and artifacts.
 //!
-//! - [`Config`] and [`run`]: the daemon;
+//! - [`Config`] and [`run`]: the daemon; [`Server`]: the same in two steps;
 //! - `calls`: a file per call of [`farm_api::hub`], the table of them in `routes`;
 //! - `waiting`: builders that wait for a task, and who of them is woken; `listen`: what wakes them;
 //! - `handout`: tasks on their way to a builder, which go back to the queue if it does not get them;
@@ -22,4 +22,4 @@ mod tokens;
 mod waiting;
 
 pub use config::Config;
-pub use run::{run, run_on};
+pub use run::{Server, run};

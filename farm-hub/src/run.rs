@@ -6,6 +6,7 @@ use farm_daemon::{
     CancellationToken, Supervisor,
     http::{Address, Listener, serve},
 };
+use tokio::sync::watch;
 
 use crate::{
     Config,
@@ -15,20 +16,43 @@ use crate::{
 
 /// Serves until the token is cancelled; then waiting builders are answered at once, and calls under way finish.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let listener = Listener::bind(&config.http).await?;
-    run_on(listener, config, shutdown).await
+    Server::bind(config, shutdown).await?.run().await
 }
 
-/// The same on a socket that is bound already.
-pub async fn run_on(listener: Listener, config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let address = listener.address().clone();
-    let hub = Arc::new(Hub::open(config, shutdown.clone())?);
-    let mut parts = Supervisor::new(shutdown.clone());
-    parts.spawn("the listener", listen::listen(Arc::clone(&hub)));
-    parts.spawn("the look for forgotten tasks", listen::rescan(Arc::clone(&hub)));
-    parts.spawn("the word that all is ready", tell_ready(Arc::clone(&hub), address));
-    parts.spawn("the HTTP server", serve(listener, routes::router(hub), shutdown));
-    parts.wait().await
+/// A hub whose socket is bound and that does not serve yet.
+pub struct Server {
+    hub: Shared,
+    listener: Listener,
+}
+
+impl Server {
+    /// Binds the socket. The token ends what [`Server::run`] does.
+    pub async fn bind(config: Config, shutdown: CancellationToken) -> anyhow::Result<Self> {
+        let listener = Listener::bind(&config.http).await?;
+        Ok(Self { hub: Arc::new(Hub::open(config, shutdown)?), listener })
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub fn address(&self) -> &Address {
+        self.listener.address()
+    }
+
+    /// How many builders wait for a task, as it changes.
+    pub fn waiters(&self) -> watch::Receiver<usize> {
+        self.hub.waiting.number()
+    }
+
+    /// Serves until the token is cancelled.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let Self { hub, listener } = self;
+        let (address, shutdown) = (listener.address().clone(), hub.shutdown.clone());
+        let mut parts = Supervisor::new(shutdown.clone());
+        parts.spawn("the listener", listen::listen(Arc::clone(&hub)));
+        parts.spawn("the look for forgotten tasks", listen::rescan(Arc::clone(&hub)));
+        parts.spawn("the word that all is ready", tell_ready(Arc::clone(&hub), address));
+        parts.spawn("the HTTP server", serve(listener, routes::router(hub), shutdown));
+        parts.wait().await
+    }
 }
 
 /// A hub without its database answers, but it is not ready.

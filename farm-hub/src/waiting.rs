@@ -9,7 +9,7 @@ use std::{
 };
 
 use farm_types::{BuilderId, PlatformName};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// There may be a task of this platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,7 @@ impl Wake {
 #[derive(Default)]
 pub(crate) struct Waiting {
     list: Mutex<List>,
+    number: watch::Sender<usize>,
     look: Notify,
 }
 
@@ -71,7 +72,7 @@ impl Waiting {
         list.last += 1;
         let ticket = list.last;
         list.waiters.insert(ticket, entry);
-        count(&list);
+        self.count(&list);
         Waiter { waiting: self, ticket, bell }
     }
 
@@ -136,14 +137,20 @@ impl Waiting {
         self.look.notified().await;
     }
 
+    /// How many wait, as it changes.
+    pub(crate) fn number(&self) -> watch::Receiver<usize> {
+        self.number.subscribe()
+    }
+
+    fn count(&self, list: &List) {
+        let number = list.waiters.len();
+        self.number.send_replace(number);
+        metrics::gauge!("farm_hub_waiters").set(u32::try_from(number).unwrap_or(u32::MAX));
+    }
+
     fn list(&self) -> MutexGuard<'_, List> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn count(list: &List) {
-    #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 builders")]
-    metrics::gauge!("farm_hub_waiters").set(list.waiters.len() as f64);
 }
 
 /// A place among those who wait. Leaving it hands on what it was woken for and did not look after.
@@ -186,7 +193,7 @@ impl Drop for Waiter<'_> {
         let left = {
             let mut list = self.waiting.list();
             let left = list.waiters.remove(&self.ticket);
-            count(&list);
+            self.waiting.count(&list);
             left
         };
         for wake in left.into_iter().flat_map(|entry| entry.rung) {

@@ -1,0 +1,8 @@
+//! The hub as its builders see it: over HTTP, on a real database.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod claims;
+mod deliveries;
+mod leases;
+mod outages;
+mod support;

@@ -1,0 +1,58 @@
+use std::time::Duration;
+
+use farm_api::error::ErrorCode;
+use farm_hub::Config;
+use farm_postgres::Shutdown;
+use farm_testing::{Cluster, TestDb};
+use reqwest::StatusCode;
+
+use crate::support::{Farm, SOON, refusal};
+
+#[tokio::test]
+async fn a_hub_that_ends_answers_those_who_wait() {
+    let farm = Farm::start().await;
+    let builder = farm.builder("one").await;
+    let (claimer, renewer) = (builder.clone(), builder.clone());
+    farm.job(&["a-x86_64"]);
+    let lease = builder.claim_one().await;
+    let renewal = tokio::spawn(async move { renewer.renew(&[&lease], 20).await });
+    let claim = tokio::spawn(async move { claimer.claim(1, 60).await });
+    farm.wait_for_waiters(1).await;
+    farm.begin_to_stop();
+    let (claim, renewal) = tokio::time::timeout(Duration::from_secs(5), async { (claim.await, renewal.await) })
+        .await
+        .expect("somebody was left waiting");
+    assert!(claim.unwrap().is_empty() && renewal.unwrap().gone.is_empty());
+    farm.stopped().await;
+}
+
+#[tokio::test]
+async fn tasks_are_handed_out_after_the_database_was_restarted_under_a_waiting_hub() {
+    let cluster = Cluster::own();
+    let farm = Farm::start_on(cluster.database(), |_| {}).await;
+    farm.ready().await;
+    let builder = farm.builder("one").await;
+    let claim = tokio::spawn(async move { builder.claim(1, 60).await });
+    farm.wait_for_waiters(1).await;
+    tokio::task::spawn_blocking(move || cluster.restart(Shutdown::Crash)).await.unwrap();
+    let job = farm.job(&["a-x86_64"]);
+    let leases = tokio::time::timeout(SOON, claim).await.expect("the task was not handed out").unwrap();
+    assert_eq!(leases[0].job, job);
+}
+
+#[tokio::test]
+async fn without_its_database_the_hub_asks_to_come_again() {
+    let away = |config: &mut Config| config.database = "host=/nowhere/at/all dbname=farm user=farm_hub".to_owned();
+    let farm = Farm::start_on(TestDb::new(), away).await;
+    let builder = farm.stranger("one");
+    let key = "1/1/7d444840-9dc0-11d1-b245-5ffdce74fad2".parse().unwrap();
+    for answer in [
+        builder.post("claim", None, &builder.claim_request(1, 60)).await,
+        builder.log(&key, 0, b"line\n").await,
+        builder.finish(&key, farm_types::Outcome::Succeeded).await,
+    ] {
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers().contains_key("retry-after"));
+        assert_eq!(refusal(answer).await, ErrorCode::Unavailable);
+    }
+}
