@@ -13,7 +13,8 @@ demo: ## build, start a private farm, build a real SRPM on two platforms (KEEP=1
 
 test: platforms ## install what is missing and run every test
 	farm-store/tests/get-s3-server
-	cargo test --workspace
+	cargo build --workspace --bins
+	FARM_PROGRAMS=$(abspath $(target))/debug cargo test --workspace --no-fail-fast
 
 bench: platforms ## measure the speed of queue, submission and upload
 	cargo bench --workspace

@@ -38,7 +38,7 @@ mod supervise;
 pub use args::DaemonArgs;
 pub use backoff::Backoff;
 pub use config::{Config, ConfigError, load};
-pub use log::{LogConfig, LogFormat};
+pub use log::{LogConfig, LogFormat, log_to_stderr};
 pub use notify::{ready, status};
 pub use start::start;
 pub use supervise::Supervisor;

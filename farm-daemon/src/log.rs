@@ -32,14 +32,20 @@ pub struct LogConfig {
     pub format: Option<LogFormat>,
 }
 
-/// Starts logging to standard error. Once per process.
-pub fn init(args: &DaemonArgs, config: &LogConfig) -> anyhow::Result<()> {
+/// Starts logging as the command line or else the configuration says.
+pub(crate) fn init(args: &DaemonArgs, config: &LogConfig) -> anyhow::Result<()> {
     let filter = args.log_level.as_deref().or(config.filter.as_deref()).unwrap_or(DEFAULT_FILTER);
+    log_to_stderr(filter, args.log_format.or(config.format).unwrap_or_default())
+}
+
+/// Starts logging to standard error. Once per process. [`start`](crate::start) does it for daemons; this is for programs
+/// that run for long and are none.
+pub fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| {
         format!("“{filter}” is no log filter: it takes a level, as in info, or info,farm_hub=debug")
     })?;
     let stderr = fmt::layer().with_writer(std::io::stderr);
-    let layer = match args.log_format.or(config.format).unwrap_or_default() {
+    let layer = match format {
         LogFormat::Json => stderr.json().flatten_event(true).boxed(),
         LogFormat::Text => {
             let text = stderr.compact().with_ansi(std::io::stderr().is_terminal()).fmt_fields(one_line_fields());

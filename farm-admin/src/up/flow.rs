@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use farm_auth::Token;
+use farm_daemon::LogFormat;
 use farm_db::{migrate, operator};
-use farm_postgres::{Options, PrivatePostgres};
 use farm_types::BuilderName;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -14,6 +14,7 @@ use super::{
     Layout,
     child::{self, Kept},
     configs::Facts,
+    postgres::KeptPostgres,
 };
 use crate::{cli::FarmArgs, commands::platform::read_recipes, daemons::Daemon};
 
@@ -34,6 +35,8 @@ pub(crate) struct UpArgs {
 }
 
 pub(crate) fn run(farm: &FarmArgs, args: &UpArgs) -> anyhow::Result<()> {
+    // What goes wrong while the farm runs; each daemon has a log of its own.
+    farm_daemon::log_to_stderr("warn", LogFormat::Text)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(up(farm, args))
 }
@@ -46,12 +49,7 @@ async fn up(farm: &FarmArgs, args: &UpArgs) -> anyhow::Result<()> {
     layout.make()?;
 
     say(began, "starting PostgreSQL");
-    let postgres = tokio::task::spawn_blocking({
-        let dir = layout.postgres();
-        // Every daemon has a small pool of its own.
-        move || PrivatePostgres::start(&dir, &Options::persistent().set("max_connections", "100"))
-    })
-    .await??;
+    let postgres = KeptPostgres::start(&layout).await?;
     say(began, "bringing the database up to date");
     prepare_database(&layout, &postgres, &recipes)?;
 
@@ -72,7 +70,7 @@ async fn up(farm: &FarmArgs, args: &UpArgs) -> anyhow::Result<()> {
     for daemon in running.daemons.into_iter().rev() {
         daemon.end().await;
     }
-    tokio::task::spawn_blocking(move || postgres.stop()).await??;
+    postgres.stop().await?;
     let _ = fs_err::remove_file(layout.url_file());
     say(began, "the farm is down");
     Ok(())
@@ -84,11 +82,11 @@ fn say(began: Instant, what: &str) {
 
 fn prepare_database(
     layout: &Layout,
-    postgres: &PrivatePostgres,
+    postgres: &KeptPostgres,
     recipes: &[farm_api::recipe::Recipe],
 ) -> anyhow::Result<()> {
-    migrate::create_database(&mut migrate::connect(&postgres.superuser_url("postgres"))?, DATABASE)?;
-    let conninfo = postgres.superuser_url(DATABASE);
+    migrate::create_database(&mut migrate::connect(&postgres.superuser_conninfo("postgres"))?, DATABASE)?;
+    let conninfo = postgres.superuser_conninfo(DATABASE);
     layout.write_operator_conninfo(&conninfo)?;
     let mut conn = migrate::connect(&conninfo)?;
     migrate::up(&mut conn)?;
@@ -115,11 +113,11 @@ struct Running {
 
 async fn start_daemons(
     layout: &Layout,
-    postgres: &PrivatePostgres,
+    postgres: &KeptPostgres,
     args: &UpArgs,
     began: Instant,
 ) -> anyhow::Result<Running> {
-    let conninfo = |role: &str| postgres.url(role, DATABASE);
+    let conninfo = |role: &str| postgres.conninfo(role, DATABASE);
     let mut facts = Facts {
         layout,
         conninfo: &conninfo,
@@ -136,7 +134,8 @@ async fn start_daemons(
         let (kept, ready) = child::keep(layout, daemon).await?;
         daemons.push(kept);
         // A port that the system chose stays the same when the daemon is started again.
-        let listens = || ready.listen.clone().with_context(|| format!("the {} did not say where it listens", daemon.name()));
+        let listens =
+            || ready.listen.clone().with_context(|| format!("the {} did not say where it listens", daemon.name()));
         match daemon {
             Daemon::Hub => facts.hub = listens()?,
             Daemon::Web => facts.web = listens()?,

@@ -32,7 +32,8 @@ impl Layout {
             Some(data) => std::path::absolute(data)?,
             None if nix::unistd::geteuid().is_root() => PathBuf::from("/var/lib/farm"),
             None => {
-                let home = std::env::var_os("HOME").context("HOME is not set; say where to keep the farm with --data DIR")?;
+                let home =
+                    std::env::var_os("HOME").context("HOME is not set; say where to keep the farm with --data DIR")?;
                 PathBuf::from(home).join(".local/share/farm")
             }
         };

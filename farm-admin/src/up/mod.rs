@@ -12,6 +12,7 @@ mod child;
 mod configs;
 mod flow;
 mod layout;
+mod postgres;
 
 pub(crate) use flow::{UpArgs, run};
 pub(crate) use layout::Layout;

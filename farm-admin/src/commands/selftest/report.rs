@@ -1,0 +1,180 @@
+//! What came out of a self test.
+
+use std::time::Duration;
+
+use farm_api::{
+    hub::LogLine,
+    people::{Job, Task},
+};
+use farm_types::{JobId, PlatformName};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::output;
+
+/// Everything there is to say.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// The farm.
+    pub server: String,
+    /// The job.
+    pub job: Option<JobId>,
+    /// Whether every platform built the package, and the packages are right.
+    pub ok: bool,
+    /// How long each step took, in order.
+    pub steps: Vec<Step>,
+    /// What went wrong.
+    pub troubles: Vec<Trouble>,
+}
+
+/// One step.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Step {
+    /// Where; absent when it is the same for all.
+    pub platform: Option<PlatformName>,
+    /// What was done.
+    pub step: String,
+    /// How long it took.
+    pub milliseconds: u64,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Serialize)]
+pub(super) struct Trouble {
+    /// Where; absent when it is the same for all.
+    pub platform: Option<PlatformName>,
+    /// Which process, or what else, is to blame.
+    pub blame: String,
+    /// What happened, in a sentence.
+    pub what: String,
+    /// The lines of the log that say why.
+    pub excerpt: Vec<LogLine>,
+    /// The address of the whole log.
+    pub log: Option<String>,
+}
+
+impl Report {
+    pub(super) fn of(server: &str) -> Self {
+        Self { server: server.to_owned(), job: None, ok: false, steps: Vec::new(), troubles: Vec::new() }
+    }
+
+    /// A step that is the same for all platforms.
+    pub(super) fn common(&mut self, step: &str, took: Duration) {
+        self.steps.push(Step { platform: None, step: step.to_owned(), milliseconds: whole(took.as_millis()) });
+    }
+
+    /// A step on one platform.
+    pub(super) fn at(&mut self, platform: &PlatformName, step: &str, took: Duration) {
+        let milliseconds = whole(took.as_millis());
+        self.steps.push(Step { platform: Some(platform.clone()), step: step.to_owned(), milliseconds });
+    }
+
+    /// What the farm itself says on how long its steps took.
+    pub(super) fn take_times(&mut self, job: &Job) {
+        if let Some(validated) = job.tasks.iter().map(|task| task.created).min() {
+            self.steps.push(Step {
+                platform: None,
+                step: "validated".to_owned(),
+                milliseconds: between(job.submitted, validated),
+            });
+        }
+        for task in &job.tasks {
+            self.take_task(task);
+        }
+    }
+
+    fn take_task(&mut self, task: &Task) {
+        let mut add = |step: &str, milliseconds| {
+            self.steps.push(Step { platform: Some(task.platform.clone()), step: step.to_owned(), milliseconds });
+        };
+        let Some(started) = task.started else { return };
+        add("claimed", between(task.created, started));
+        for stage in task.attempts.last().iter().flat_map(|attempt| &attempt.stages) {
+            add(stage.stage.as_str(), stage.milliseconds);
+        }
+        if let Some(finished) = task.finished {
+            add("claim to finish", between(started, finished));
+        }
+    }
+
+    /// Prints it for people: the steps downwards, a column per platform.
+    pub(super) fn print(&self) {
+        let columns = self.columns();
+        let header: Vec<_> = std::iter::once("STEP (ms)").chain(columns.iter().map(|p| p.as_str())).collect();
+        output::table(&header, &self.rows(&columns));
+        for trouble in &self.troubles {
+            let at = trouble.platform.as_ref().map(|platform| format!("{platform}: ")).unwrap_or_default();
+            println!("\n{at}{}\n  to blame: {}", trouble.what, trouble.blame);
+            for line in &trouble.excerpt {
+                println!("  {:>6} | {}", line.number, line.text);
+            }
+            if let Some(log) = &trouble.log {
+                println!("  whole log: {log}");
+            }
+        }
+        if self.ok {
+            println!("\nThe farm works.");
+        }
+    }
+
+    fn columns(&self) -> Vec<&PlatformName> {
+        let mut columns = Vec::new();
+        for platform in self.steps.iter().filter_map(|step| step.platform.as_ref()) {
+            if !columns.contains(&platform) {
+                columns.push(platform);
+            }
+        }
+        columns
+    }
+
+    /// A step that is the same for all stands in the first column only.
+    fn rows(&self, columns: &[&PlatformName]) -> Vec<Vec<String>> {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        let width = columns.len().max(1);
+        for Step { platform, step, milliseconds } in &self.steps {
+            let column = platform.as_ref().and_then(|p| columns.iter().position(|c| *c == p)).unwrap_or(0);
+            let row = match rows.iter().position(|row| row[0] == *step) {
+                Some(row) => row,
+                None => {
+                    rows.push(std::iter::once(step.clone()).chain(std::iter::repeat_n(String::new(), width)).collect());
+                    rows.len() - 1
+                }
+            };
+            rows[row][column + 1] = format!("{milliseconds:>7}");
+        }
+        rows
+    }
+}
+
+fn between(from: Timestamp, to: Timestamp) -> u64 {
+    whole(to.duration_since(from).as_millis())
+}
+
+/// Clocks that disagree make no time negative.
+fn whole(milliseconds: impl TryInto<u64>) -> u64 {
+    milliseconds.try_into().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_stand_below_each_other_and_platforms_side_by_side() {
+        let mut report = Report::of("http://127.0.0.1/");
+        report.common("uploaded", Duration::from_millis(12));
+        for (platform, milliseconds) in [("a-x86_64", 5), ("b-x86_64", 1234)] {
+            let platform = Some(platform.parse().unwrap());
+            report.steps.push(Step { platform, step: "claimed".to_owned(), milliseconds });
+        }
+        let rows = report.rows(&report.columns());
+        assert_eq!(rows, [["uploaded", "     12", ""], ["claimed", "      5", "   1234"]]);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_gives_no_negative_time() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert_eq!(between(at("2026-01-01T00:00:01Z"), at("2026-01-01T00:00:00Z")), 0);
+        assert_eq!(between(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:00.25Z")), 250);
+    }
+}
