@@ -75,7 +75,11 @@ impl ClientError {
 
     /// A fault of the connection.
     pub(super) fn unreachable(url: &str, error: &reqwest::Error) -> Self {
-        let why = if error.is_timeout() { "no answer in time".to_owned() } else { bottom(error) };
+        let why = match bottom(error) {
+            _ if error.is_timeout() => "no answer in time".to_owned(),
+            why if error.is_connect() => why,
+            why => format!("the connection broke ({why})"),
+        };
         Self::Unreachable { url: url.to_owned(), why }
     }
 }

@@ -290,7 +290,7 @@ async fn one_try<T>(
 
 /// A body as a stream that ends with an error when nothing comes for too long.
 pub(super) fn bytestream(response: Response, idle: Duration) -> Bytestream {
-    let url = response.url().to_string();
+    let url = format!("{}/", response.url().origin().ascii_serialization());
     let chunks = response.bytes_stream().boxed();
     futures::stream::unfold(Some(chunks), move |chunks| {
         let url = url.clone();
