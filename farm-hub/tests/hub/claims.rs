@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection as _;
 use farm_api::error::ErrorCode;
 use farm_db::{operator, testing};
 use farm_types::{BuilderState, Outcome};
@@ -91,6 +92,28 @@ async fn a_builder_that_hung_up_swallows_neither_the_wake_up_nor_the_task() {
     let job = farm.job(&["a-x86_64"]);
     let leases = tokio::time::timeout(SOON, claim).await.expect("nobody was given the task").unwrap();
     assert_eq!(leases[0].job, job);
+}
+
+#[tokio::test]
+async fn a_task_that_was_claimed_for_a_builder_that_hung_up_meanwhile_goes_back_at_once() {
+    let farm = Farm::start().await;
+    let (gone, next) = (farm.builder("gone").await, farm.builder("next").await);
+    farm.job(&["a-x86_64"]);
+    // The claim has to wait for this lock, so the builder can hang up in the middle of it.
+    let mut lock = farm.conn();
+    lock.batch_execute("BEGIN; SELECT FROM farm.task FOR UPDATE").unwrap();
+    let connection = gone.claim_on_a_connection().await;
+    farm_testing::eventually("the claim", SOON, async || {
+        let blocked = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'farm_hub' AND wait_event_type = 'Lock'";
+        (farm.count(blocked) == 1).then_some(())
+    })
+    .await;
+    drop(connection);
+    farm.catch_up().await;
+    lock.batch_execute("COMMIT").unwrap();
+    let leases = tokio::time::timeout(SOON, next.claim(1, 60)).await.expect("the task is stuck");
+    assert_eq!(leases[0].key.attempt.0, 2);
+    assert_eq!(farm.count("SELECT count(*) FROM farm.attempt WHERE outcome = 'released'"), 1);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
 /// What must come by itself comes within this time.
@@ -115,6 +115,11 @@ impl Farm {
         reached.unwrap_or_else(|_| panic!("there were never {number} waiters")).unwrap();
     }
 
+    /// Waits until the hub has seen everything that happened before.
+    pub async fn catch_up(&self) {
+        reqwest::get(format!("{}/healthz", self.url)).await.unwrap();
+    }
+
     /// One number of the database.
     pub fn count(&self, sql: &str) -> i64 {
         use diesel::{QueryableByName, RunQueryDsl as _, sql_query, sql_types::BigInt};
@@ -181,6 +186,21 @@ impl Builder {
     pub async fn claim(&self, want: u32, wait_seconds: u32) -> Vec<Lease> {
         let claim = self.claim_request(want, wait_seconds);
         ok::<Claimed>(self.post("claim", None, &claim).await).await.leases
+    }
+
+    /// Sends a claim and hands over the connection; dropping it hangs up at once.
+    pub async fn claim_on_a_connection(&self) -> TcpStream {
+        let body = serde_json::to_string(&self.claim_request(1, 60)).unwrap();
+        let host = self.url.strip_prefix("http://").unwrap();
+        let head = format!(
+            "POST /hub/v1/claim HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.token,
+            body.len()
+        );
+        let mut connection = TcpStream::connect(host).await.unwrap();
+        connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        connection
     }
 
     /// Claims the one task that there must be.
