@@ -25,6 +25,8 @@ pub(crate) enum Daemon {
     Validator,
     /// farm-janitor
     Janitor,
+    /// farm-publisher
+    Publisher,
     /// farm-builder
     Builder,
 }
@@ -37,6 +39,7 @@ impl Daemon {
             Self::Hub => "hub",
             Self::Validator => "validator",
             Self::Janitor => "janitor",
+            Self::Publisher => "publisher",
             Self::Builder => "builder",
         }
     }
@@ -49,6 +52,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         Daemon::Hub => farm_daemon::start("farm-hub", &args.args, farm_hub::run),
         Daemon::Validator => farm_daemon::start("farm-validator", &args.args, farm_validator::run),
         Daemon::Janitor => farm_daemon::start("farm-janitor", &args.args, farm_janitor::run),
+        Daemon::Publisher => farm_daemon::start("farm-publisher", &args.args, farm_publisher::run),
         Daemon::Builder => farm_daemon::start("farm-builder", &args.args, farm_builder::run),
     }
 }

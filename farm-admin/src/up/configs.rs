@@ -34,6 +34,7 @@ impl Facts<'_> {
             Daemon::Hub => self.served("hub", "farm_hub", &self.hub),
             Daemon::Validator => self.stored("validator", "farm_validator"),
             Daemon::Janitor => self.stored("janitor", "farm_janitor"),
+            Daemon::Publisher => self.publisher_config(),
             Daemon::Builder => self.builder_config(),
         };
         write_secret(&self.layout.config(daemon.name()), &format!("{NOTE}{}", toml::to_string_pretty(&table)?))
@@ -61,6 +62,12 @@ impl Facts<'_> {
     fn web_config(&self) -> Table {
         let mut table = self.served("web", "farm_web", &self.web);
         put(&mut table, "local_user", &self.local_user);
+        table
+    }
+
+    fn publisher_config(&self) -> Table {
+        let mut table = self.stored("publisher", "farm_publisher");
+        put(&mut table, "repositories", self.layout.repositories());
         table
     }
 

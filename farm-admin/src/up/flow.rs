@@ -128,7 +128,7 @@ async fn start_daemons(
         slots: args.slots,
     };
     let mut daemons = Vec::new();
-    for daemon in [Daemon::Validator, Daemon::Janitor, Daemon::Hub, Daemon::Web, Daemon::Builder] {
+    for daemon in [Daemon::Validator, Daemon::Janitor, Daemon::Publisher, Daemon::Hub, Daemon::Web, Daemon::Builder] {
         say(began, &format!("starting the {}", daemon.name()));
         facts.write(daemon)?;
         let (kept, ready) = child::keep(layout, daemon).await?;

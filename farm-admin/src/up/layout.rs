@@ -14,6 +14,7 @@ use crate::cli::FarmArgs;
 /// DATA/
 ///   postgres/      the private PostgreSQL
 ///   store/         blobs
+///   repositories/  what the publisher makes of buckets
 ///   spool/NAME/    what a daemon keeps on the way to the store
 ///   builder/       base trees, caches, chroots
 ///   etc/           the daemons' configurations, the builder's token, how an operator reaches the database
@@ -47,6 +48,7 @@ impl Layout {
             (self.data.clone(), 0o711),
             (self.postgres(), 0o700),
             (self.store(), 0o700),
+            (self.repositories(), 0o755),
             (self.data.join("spool"), 0o700),
             (self.builder(), 0o711),
             (self.etc(), 0o700),
@@ -71,6 +73,10 @@ impl Layout {
 
     pub(crate) fn store(&self) -> PathBuf {
         self.data.join("store")
+    }
+
+    pub(crate) fn repositories(&self) -> PathBuf {
+        self.data.join("repositories")
     }
 
     pub(crate) fn spool(&self, daemon: &str) -> PathBuf {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! farm-admin up ─┬─ PostgreSQL (private, unix socket)
-//!                ├─ farm-admin run validator │ janitor │ hub │ web │ builder
+//!                ├─ farm-admin run validator │ janitor │ publisher │ hub │ web │ builder
 //!                └─ …each restarted when it fails, each gone when `up` is gone, however that ended
 //! ```
 //!

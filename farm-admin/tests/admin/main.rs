@@ -1,0 +1,8 @@
+//! The operator's tool as an operator meets it: real processes, a real database, real platforms.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod doctor;
+mod operator;
+mod selftest;
+mod support;
+mod up;

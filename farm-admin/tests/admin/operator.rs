@@ -1,0 +1,118 @@
+//! Schema, platforms and builders.
+
+use farm_testing::TestDb;
+
+use crate::support::{command, json, on, printed, recipe};
+
+#[test]
+fn a_platform_is_added_listed_shown_disabled_and_enabled() {
+    let (db, dir) = (TestDb::new(), tempfile::tempdir().unwrap());
+    let file = recipe(dir.path(), "f13-x86_64", "http://example.org/f13");
+    let add = |file: &std::path::Path| printed(on(&db).args(["platform", "add"]).arg(file));
+    assert_eq!(add(&file), "added f13-x86_64\n");
+    assert_eq!(add(&recipe(dir.path(), "f13-x86_64", "http://example.org/moved")), "changed f13-x86_64\n");
+
+    let list = printed(on(&db).args(["platform", "list"]));
+    let mut lines = list.lines();
+    assert_eq!(lines.next().unwrap(), "PLATFORM    ENABLED  AUTO  PENDING  RUNNING  BUILDERS  DESCRIPTION");
+    assert_eq!(lines.next().unwrap(), "f13-x86_64  yes      yes   0        0        0         For tests");
+
+    let shown = printed(on(&db).args(["platform", "show", "f13-x86_64"]));
+    assert!(shown.contains("baseurl = \"http://example.org/moved\""), "{shown}");
+    // What is shown can be added as it is.
+    fs_err::write(&file, &shown).unwrap();
+    assert_eq!(add(&file), "changed f13-x86_64\n");
+
+    let enabled = || json(on(&db).args(["platform", "list", "--json"]))[0]["enabled"].as_bool().unwrap();
+    assert_eq!(printed(on(&db).args(["platform", "disable", "f13-x86_64"])), "f13-x86_64 takes no new tasks\n");
+    assert!(!enabled());
+    assert_eq!(printed(on(&db).args(["platform", "enable", "f13-x86_64"])), "f13-x86_64 takes new tasks\n");
+    assert!(enabled());
+}
+
+#[test]
+fn a_bad_recipe_is_refused_with_every_reason_and_nothing_is_changed() {
+    let (db, dir) = (TestDb::new(), tempfile::tempdir().unwrap());
+    let good = recipe(dir.path(), "f13-x86_64", "http://example.org/f13");
+    let bad = dir.path().join("bad.toml");
+    let text = "name = \"f14-x86_64\"\nrelease = \"f13\"\narch = \"x86_64\"\nbase = []\ntimeout_seconds = 0\n\n\
+                [[repository]]\nname = \"no good\"\nmetalink = \"http://example.org/\"\nbaseurl = \"http://example.org/ x\"\n";
+    fs_err::write(&bad, text).unwrap();
+    let no_recipe = dir.path().join("no-recipe.toml");
+    fs_err::write(&no_recipe, "colour = \"blue\"\n").unwrap();
+
+    let mut add = on(&db);
+    let output = add.args(["platform", "add"]).args([&good, &bad, &no_recipe]).assert().code(1).get_output().clone();
+    let said = String::from_utf8(output.stderr).unwrap();
+    for reason in [
+        "nothing was changed",
+        "name “f14-x86_64” is not release-arch, “f13-x86_64”",
+        "base is empty",
+        "timeout_seconds is 0",
+        "repository name “no good” has characters that dnf does not take",
+        "either baseurl or metalink",
+        "gpgcheck needs a gpgkey",
+        "“http://example.org/ x” is no URL",
+        "no-recipe.toml is no recipe",
+    ] {
+        assert!(said.contains(reason), "“{reason}” is not in:\n{said}");
+    }
+    assert_eq!(json(on(&db).args(["platform", "list", "--json"])), serde_json::json!([]));
+}
+
+#[test]
+fn a_platform_that_is_not_there_is_named() {
+    let db = TestDb::new();
+    for verb in ["show", "enable", "disable"] {
+        let output = on(&db).args(["platform", verb, "f99-x86_64"]).assert().code(1).get_output().clone();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "farm-admin: there is no platform f99-x86_64\n");
+    }
+    let output = on(&db).args(["platform", "show", "../etc/passwd"]).assert().code(2).get_output().clone();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("is no platform name"));
+}
+
+#[test]
+fn a_builder_is_registered_listed_drained_and_enabled() {
+    let db = TestDb::new();
+    let add = || printed(on(&db).args(["builder", "add", "host1"]));
+    let (token, other) = (add(), add());
+    assert!(token.trim().len() >= 32 && token.lines().count() == 1, "{token}");
+    assert_ne!(token, other, "a known builder gets a new token");
+
+    let drain = on(&db).args(["builder", "drain", "host1", "--reason", "new disk"]).assert().success().get_output().clone();
+    assert_eq!(String::from_utf8(drain.stdout).unwrap(), "host1 is draining\n");
+    let list = printed(on(&db).args(["builder", "list"]));
+    assert!(list.lines().nth(1).unwrap().starts_with("host1    draining (new disk)  no     0/0"), "{list}");
+
+    assert_eq!(printed(on(&db).args(["builder", "enable", "host1"])), "host1 is enabled\n");
+    let listed = json(on(&db).args(["--json", "builder", "list"]));
+    assert_eq!((&listed[0]["state"], &listed[0]["reason"]), (&"enabled".into(), &serde_json::Value::Null));
+    assert!(!listed.to_string().contains(token.trim()), "no list shows a token");
+
+    let output = on(&db).args(["builder", "drain", "host9"]).assert().code(1).get_output().clone();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "farm-admin: there is no builder host9\n");
+}
+
+#[test]
+fn an_empty_database_is_migrated_once() {
+    let db = TestDb::empty();
+    let planned = json(on(&db).args(["migrate", "--dry-run", "--json"]));
+    assert!(!planned.as_array().unwrap().is_empty());
+    assert_eq!(json(on(&db).args(["migrate", "--json"])).as_array().unwrap().len(), planned.as_array().unwrap().len());
+    assert_eq!(printed(on(&db).arg("migrate")), "the schema is up to date\n");
+}
+
+#[test]
+fn where_there_is_no_farm_the_way_to_one_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = assert_cmd::Command::from_std(command());
+    let output = command.args(["platform", "list", "--data"]).arg(dir.path()).assert().code(1).get_output().clone();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("there is no farm in") && said.contains("farm-admin up"), "{said}");
+}
+
+#[test]
+fn a_farm_is_named_by_its_folder_or_its_database_and_not_by_both() {
+    let mut command = assert_cmd::Command::from_std(command());
+    command.args(["platform", "list", "--data", "/x", "--database", "dbname=farm"]).assert().code(2);
+}
