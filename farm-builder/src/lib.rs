@@ -1,12 +1,16 @@
 //! Builds packages.
 //!
-//! A *driver* makes a chroot and builds in it, see [`Driver`]; [`native`] is the default one. It knows nothing of hubs and queues, so it
-//! can be used and tested by itself.
+//! [`run`] is the daemon: it claims tasks from the hub and hands them to a driver. A *driver* makes a chroot and builds in it, see
+//! [`Driver`]; [`native`] is the default one. It knows nothing of hubs and queues, so it can be used and tested by itself.
+//!
+//! A program that embeds the builder calls [`sandbox::main`] first of all: it is also the builder's helper.
 
+mod daemon;
 pub mod driver;
 pub mod native;
 pub mod sandbox;
 
+pub use daemon::{Config, run, run_with};
 pub use driver::{
     BuildEvent, BuildLimits, BuildOutcome, BuildReport, BuildRequest, BuiltFile, Driver, DriverError, EventSink,
     Failure,

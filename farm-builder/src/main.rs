@@ -1,11 +1,21 @@
-//! The builder.
+//! The daemon `farm-builder`; see the library.
 
 use std::process::ExitCode;
+
+use clap::Parser;
+use farm_daemon::DaemonArgs;
+
+/// Builds packages in chroots: claims tasks from a hub, and brings it what came of them.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
 
 fn main() -> ExitCode {
     if let Some(code) = farm_builder::sandbox::main() {
         return code;
     }
-    eprintln!("farm-builder: the daemon is not there yet");
-    ExitCode::from(2)
+    farm_daemon::start("farm-builder", &Args::parse().daemon, farm_builder::run)
 }

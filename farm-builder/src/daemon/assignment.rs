@@ -1,0 +1,202 @@
+//! One claimed task, from its sources to its end.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use farm_api::hub::Lease;
+use farm_daemon::CancellationToken;
+use farm_types::{Cause, Outcome, Stage};
+use tokio::sync::mpsc;
+
+use super::{
+    board::{Held, Why},
+    config::Config,
+    courier::{Courier, Spool},
+    delivery::Delivery,
+    hub::{Hub, Setback, insist},
+    numbers,
+    sources::{FetchError, fetch},
+};
+use crate::driver::{BuildEvent, BuildLimits, BuildReport, BuildRequest, Driver, DriverError};
+
+/// Log pieces and stages that wait for the disk.
+const EVENTS: usize = 64;
+
+/// How long giving a task back may take.
+const GIVE_BACK: Duration = Duration::from_secs(5);
+
+/// What every assignment needs.
+pub struct Workshop<D> {
+    pub config: Config,
+    pub hub: Arc<Hub>,
+    pub driver: D,
+    /// Sources, logs and results.
+    pub spool: PathBuf,
+}
+
+/// How an assignment ended.
+#[derive(Debug)]
+enum End {
+    /// It has to be brought to the hub.
+    Delivery(Delivery),
+    /// Nothing of it is wanted.
+    Stopped,
+}
+
+impl<D: Driver> Workshop<D> {
+    /// Does what a lease asks for. Whatever happens, the lease is not renewed afterwards.
+    pub async fn carry_out(&self, held: Held, lease: Lease) {
+        let folder = self.spool.join(format!("{}-{}", held.key.task, held.key.attempt));
+        let began = tokio::time::Instant::now();
+        let platform = &lease.recipe.name;
+        tracing::info!(task.id = %held.key.task, attempt = %held.key.attempt, job.id = %lease.job, %platform, "build begins");
+        let outcome = match self.work(&held, &lease, &folder).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                // It cannot even keep a log: the disk is full, or broken. Another builder may do better.
+                tracing::error!(task.id = %held.key.task, %error, "the builder's own disk fails");
+                let message = format!("the builder's own disk fails: {error}");
+                let release =
+                    insist("giving a task back", held.order.token(), || self.hub.release(&held.key, &message));
+                let _ = tokio::time::timeout(GIVE_BACK, release).await;
+                Outcome::Released
+            }
+        };
+        numbers::ended(outcome);
+        let seconds = began.elapsed().as_secs_f32();
+        tracing::info!(task.id = %held.key.task, attempt = %held.key.attempt, %platform, %outcome, seconds, "build ended");
+        if let Err(error) = fs_err::tokio::remove_dir_all(&folder).await {
+            tracing::warn!(%error, "a folder stays behind until the next start");
+        }
+    }
+
+    async fn work(&self, held: &Held, lease: &Lease, folder: &Path) -> std::io::Result<Outcome> {
+        fs_err::tokio::create_dir_all(folder.join("results")).await?;
+        let mut spool = Spool::create(folder.join("log")).await?;
+        let over = CancellationToken::new();
+        let courier = Courier::new(self.hub.clone(), held.key, held.order.clone(), &spool);
+        tokio::spawn(courier.run(over.clone()));
+        let _over = over.drop_guard();
+
+        Ok(match self.build(held, lease, folder, &mut spool).await {
+            End::Stopped => self.stopped(held, None).await,
+            End::Delivery(delivery) => {
+                spool.stage(Stage::Upload);
+                match delivery.bring(&self.hub, &held.key, spool.path(), held.order.token()).await {
+                    Ok(outcome) => outcome,
+                    Err(setback) => self.stopped(held, Some(setback)).await,
+                }
+            }
+        })
+    }
+
+    /// The attempt has come to no end of its own.
+    async fn stopped(&self, held: &Held, setback: Option<Setback>) -> Outcome {
+        match (held.order.why(), setback) {
+            (Some(Why::Gone(outcome)), _) => outcome,
+            (None, Some(Setback::LeaseLost)) => Outcome::Lost,
+            (None, Some(Setback::Refused(error))) => {
+                tracing::error!(task.id = %held.key.task, %error, "the hub does not take the end of an attempt");
+                self.give_back(held, &format!("the hub does not take the end of the attempt: {error}")).await
+            }
+            (Some(Why::GiveBack), _) => self.give_back(held, "the builder was told to end").await,
+            (None, _) => self.give_back(held, "the build was stopped").await,
+        }
+    }
+
+    async fn give_back(&self, held: &Held, why: &str) -> Outcome {
+        let patience = CancellationToken::new();
+        let release = insist("giving a task back", &patience, || self.hub.release(&held.key, why));
+        match tokio::time::timeout(GIVE_BACK, release).await {
+            Ok(Ok(())) => Outcome::Released,
+            // The lease runs out by itself.
+            _ => Outcome::Lost,
+        }
+    }
+
+    /// Gets the sources and builds them.
+    async fn build(&self, held: &Held, lease: &Lease, folder: &Path, spool: &mut Spool) -> End {
+        spool.stage(Stage::Fetch);
+        let sources = match fetch(&self.hub, &held.key, &lease.sources, folder, held.order.token()).await {
+            Ok(sources) => sources,
+            Err(FetchError::Hub(Setback::LeaseLost)) => {
+                held.order.give(Why::Gone(Outcome::Lost));
+                return End::Stopped;
+            }
+            Err(FetchError::Hub(Setback::Stopped)) => return End::Stopped,
+            Err(FetchError::Hub(Setback::Refused(error))) => return fetch_failed(error.to_string()),
+            Err(FetchError::Damaged(why)) => return fetch_failed(why),
+        };
+        let id = format!("{}-{}-{}", self.config.name, held.key.task, held.key.attempt);
+        let request = match id.parse() {
+            Ok(id) => BuildRequest {
+                id,
+                platform: lease.recipe.clone(),
+                sources,
+                results: folder.join("results"),
+                limits: self.limits(lease),
+            },
+            Err(error) => return fetch_failed(format!("cannot name the build's folder: {error}")),
+        };
+        let report = self.drive(request, spool, held.order.token()).await;
+        if let Ok(report) = &report {
+            numbers::built(report);
+        }
+        if let Err(error) = &report {
+            tracing::error!(task.id = %held.key.task, cause = %error.cause, stage = %error.stage, %error, "the farm failed");
+        }
+        Delivery::of(report).map_or(End::Stopped, End::Delivery)
+    }
+
+    /// Lets the driver build, and keeps what it tells.
+    async fn drive(
+        &self,
+        request: BuildRequest,
+        spool: &mut Spool,
+        stop: &CancellationToken,
+    ) -> Result<BuildReport, DriverError> {
+        let (sender, mut events) = mpsc::channel(EVENTS);
+        let stop = stop.child_token();
+        let listen = async {
+            let mut trouble = None;
+            while let Some(event) = events.recv().await {
+                match event {
+                    BuildEvent::StageBegan(stage) => spool.stage(stage),
+                    BuildEvent::Log(bytes) if trouble.is_none() => {
+                        if let Err(error) = spool.append(&bytes).await {
+                            trouble = Some(error);
+                            stop.cancel();
+                        }
+                    }
+                    BuildEvent::Log(_) => {}
+                }
+            }
+            trouble
+        };
+        let (report, trouble) = tokio::join!(self.driver.build(request, sender, stop.clone()), listen);
+        match trouble {
+            None => report,
+            Some(error) => Err(DriverError {
+                cause: Cause::Internal,
+                stage: Stage::Build,
+                message: format!("the builder cannot keep the log: {error}; look at its disk"),
+            }),
+        }
+    }
+
+    fn limits(&self, lease: &Lease) -> BuildLimits {
+        BuildLimits {
+            timeout: Duration::from_secs(lease.timeout_seconds.into()),
+            silence_timeout: Duration::from_secs(self.config.silence_seconds),
+            log_bytes: self.config.max_log_bytes,
+            result_bytes: self.config.max_result_bytes,
+        }
+    }
+}
+
+fn fetch_failed(why: String) -> End {
+    End::Delivery(Delivery::fault(Cause::Internal, Stage::Fetch, format!("the sources could not be fetched: {why}")))
+}

@@ -1,0 +1,172 @@
+//! The calls to the hub, and which failures are worth another try.
+
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use farm_api::{
+    client::{Bytestream, ClientError, Repeat, Transport},
+    error::ErrorCode,
+    hub::{
+        Claim, Claimed, Finish, Hello, LEASE_HEADER, Lease, LogTaken, NewArtifact, Release, Renew, Renewed, StageBegan,
+        Welcome,
+    },
+};
+use farm_daemon::{Backoff, CancellationToken};
+use farm_types::{LeaseKey, Stage};
+use reqwest::Method;
+use tokio::time::Instant;
+use tokio_util::io::ReaderStream;
+use uuid::Uuid;
+
+/// How much longer than a long poll its call may take.
+const GRACE: Duration = Duration::from_secs(30);
+/// A stream of which nothing comes for so long is dead.
+const IDLE: Duration = Duration::from_secs(60);
+/// Bytes read from a file at once.
+const BLOCK: usize = 256 << 10;
+/// How long the hub may answer that it cannot: its store is full, it made a mistake. (That nobody answers at all may take as long
+/// as it takes: hubs are restarted and networks mended.)
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The hub, as one life of this builder calls it.
+#[derive(Debug)]
+pub struct Hub {
+    transport: Transport,
+    instance: Uuid,
+    trouble: Mutex<Option<String>>,
+}
+
+/// Why something could not be brought to the hub.
+#[derive(Debug)]
+pub enum Setback {
+    /// The lease is gone: nothing of this attempt is wanted any more.
+    LeaseLost,
+    /// We were told to stop trying.
+    Stopped,
+    /// The hub will not take it.
+    Refused(ClientError),
+}
+
+impl Hub {
+    /// The hub at an address.
+    pub fn new(address: &str, token: &str) -> Result<Self, ClientError> {
+        let program = concat!("farm-builder/", env!("CARGO_PKG_VERSION"));
+        let transport = Transport::new(address, program)?.with_token(token)?;
+        Ok(Self { transport, instance: Uuid::new_v4(), trouble: Mutex::default() })
+    }
+
+    /// What is wrong with the connection to the hub, if anything is.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers whether the hub answers.
+    pub fn note<T>(&self, answer: Result<T, ClientError>) -> Result<T, ClientError> {
+        let trouble = answer.as_ref().err().map(ToString::to_string);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        answer
+    }
+
+    pub async fn hello(
+        &self,
+        name: &farm_types::BuilderName,
+        arches: &[String],
+        slots: u32,
+    ) -> Result<Welcome, ClientError> {
+        let hello = Hello {
+            name: name.clone(),
+            instance: self.instance,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            arches: arches.to_vec(),
+            slots,
+        };
+        self.transport.post("hub/v1/hello").json(&hello).repeat(Repeat::Never).answer().await
+    }
+
+    /// Asks for tasks; waits for the first one.
+    pub async fn claim(&self, want: u32, wait: Duration) -> Result<Vec<Lease>, ClientError> {
+        let claim = Claim { instance: self.instance, want, wait_seconds: seconds(wait) };
+        let call = self.transport.post("hub/v1/claim").json(&claim).repeat(Repeat::Never).timeout(wait + GRACE);
+        Ok(call.answer::<Claimed>().await?.leases)
+    }
+
+    /// Renews leases and waits for orders.
+    pub async fn renew(&self, leases: Vec<LeaseKey>, wait: Duration) -> Result<Renewed, ClientError> {
+        let renew = Renew { instance: self.instance, leases, wait_seconds: seconds(wait) };
+        self.transport.post("hub/v1/renew").json(&renew).repeat(Repeat::Never).timeout(wait + GRACE).answer().await
+    }
+
+    pub async fn stage(&self, key: &LeaseKey, stage: Stage) -> Result<(), ClientError> {
+        let call = self.transport.post("hub/v1/stage").header(LEASE_HEADER, &key.to_header());
+        call.json(&StageBegan { stage }).repeat(Repeat::Never).done().await
+    }
+
+    /// The bytes of a source, as they come.
+    pub async fn source(&self, key: &LeaseKey, position: u32) -> Result<Bytestream, ClientError> {
+        let call = self.transport.get(&format!("hub/v1/sources/{position}")).header(LEASE_HEADER, &key.to_header());
+        call.repeat(Repeat::Never).body(IDLE).await
+    }
+
+    /// Brings a piece of log; answers where the next one has to begin.
+    pub async fn log(&self, key: &LeaseKey, start: u64, piece: Bytes) -> Result<u64, ClientError> {
+        let call = self.transport.call(Method::PUT, &format!("hub/v1/log?start={start}"));
+        let call = call.header(LEASE_HEADER, &key.to_header()).bytes(piece).repeat(Repeat::Never);
+        Ok(call.answer::<LogTaken>().await?.next)
+    }
+
+    /// Brings an artifact.
+    pub async fn artifact(&self, key: &LeaseKey, artifact: &NewArtifact, path: &Path) -> Result<(), ClientError> {
+        let file = fs_err::tokio::File::open(path).await?;
+        let call = self.transport.call(Method::PUT, &format!("hub/v1/blobs/{}", artifact.digest));
+        let stream = ReaderStream::with_capacity(file, BLOCK);
+        call.header(LEASE_HEADER, &key.to_header()).stream(stream, artifact.size).done().await
+    }
+
+    pub async fn finish(&self, key: &LeaseKey, finish: &Finish) -> Result<(), ClientError> {
+        let call = self.transport.post("hub/v1/finish").header(LEASE_HEADER, &key.to_header());
+        call.json(finish).repeat(Repeat::Never).done().await
+    }
+
+    pub async fn release(&self, key: &LeaseKey, message: &str) -> Result<(), ClientError> {
+        let call = self.transport.post("hub/v1/release").header(LEASE_HEADER, &key.to_header());
+        call.json(&Release { message: message.to_owned() }).repeat(Repeat::Never).done().await
+    }
+}
+
+/// Makes a call until it succeeds, is refused, or `stop` says that it is not wanted any more.
+pub async fn insist<T, F>(what: &str, stop: &CancellationToken, call: impl Fn() -> F) -> Result<T, Setback>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let mut backoff = Backoff::default();
+    let mut refused_since = None;
+    loop {
+        let error = match stop.run_until_cancelled(call()).await {
+            None => return Err(Setback::Stopped),
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(error)) if error.code() == Some(ErrorCode::LeaseLost) => return Err(Setback::LeaseLost),
+            Some(Err(error)) => error,
+        };
+        match &error {
+            ClientError::Unreachable { .. } => refused_since = None,
+            ClientError::Unavailable { .. } => {
+                if refused_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                    return Err(Setback::Refused(error));
+                }
+            }
+            _ => return Err(Setback::Refused(error)),
+        }
+        tracing::warn!(%error, "{what} has to wait");
+        if !backoff.wait(stop).await {
+            return Err(Setback::Stopped);
+        }
+    }
+}
+
+fn seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_secs()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,21 @@
+//! The daemon: claims tasks from the hub, lets a driver build them, and brings back what came of it.
+//!
+//! - [`run`]: slots, the claim loop, draining;
+//! - [`assignment`]: one claimed task, from its sources to its end;
+//! - [`board`]: what is held, its renewal, and orders to stop;
+//! - [`courier`]: stages and log on their way to the hub;
+//! - [`delivery`]: results on their way to the hub;
+//! - [`hub`]: the calls, and which failures are worth another try.
+
+mod assignment;
+mod board;
+mod config;
+mod courier;
+mod delivery;
+mod hub;
+mod numbers;
+mod run;
+mod sources;
+
+pub use config::Config;
+pub use run::{run, run_with};
