@@ -120,10 +120,13 @@ impl Farm {
         queue::finish(&mut conn, self.builder, &task.key, &finish).unwrap();
     }
 
+    /// What an operator does with all rights.
+    pub fn execute(&self, sql: &str) {
+        diesel::RunQueryDsl::execute(diesel::sql_query(sql), &mut self.db.connect()).unwrap();
+    }
+
     fn submit_and_accept(&self, conn: &mut PgConnection, bucket: &str, source: Digest) {
-        use diesel::{RunQueryDsl as _, sql_query, sql_types::Text};
-        let add = "INSERT INTO farm.bucket (name) VALUES ($1) ON CONFLICT DO NOTHING";
-        sql_query(add).bind::<Text, _>(bucket).execute(conn).unwrap();
+        self.execute(&format!("INSERT INTO farm.bucket (name) VALUES ('{bucket}') ON CONFLICT DO NOTHING"));
         let job = self.jobs.fetch_add(1, Ordering::Relaxed);
         let submission = Submission {
             principal: "alice".to_owned(),
@@ -158,7 +161,7 @@ impl Farm {
         digest
     }
 
-    /// The publisher's configuration: it does not wait, and keeps nothing that is not needed for longer than a second.
+    /// The publisher's configuration: it waits for nothing, and tries again after a second.
     pub fn config(&self, createrepo: &Path) -> String {
         format!(
             "database = {:?}\nspool = {:?}\nrepositories = {:?}\ncreaterepo = {createrepo:?}\nsettle_milliseconds = 0\n\

@@ -67,6 +67,21 @@ async fn a_blob_that_is_missing_keeps_only_its_own_repository_from_being_publish
 }
 
 #[tokio::test]
+async fn a_publication_that_the_database_did_not_hear_of_is_made_again() {
+    let farm = Farm::new();
+    let hello = package("hello", "first");
+    farm.execute("REVOKE EXECUTE ON FUNCTION farm.published FROM farm_publisher");
+    let publisher = farm.publisher();
+    farm.build("scratch", &[&hello]).await;
+    publisher.wait_for_log("cannot publish scratch/f13-x86_64");
+    assert_eq!(farm.dnf("scratch").packages(), ["hello"]);
+    assert!(farm.publication("scratch").is_none());
+    farm.execute("GRANT EXECUTE ON FUNCTION farm.published TO farm_publisher");
+    assert_eq!(farm.published("scratch").await.revision, 1);
+    assert_eq!(farm.dnf("scratch").download(&["hello"])[&hello.name], hello.digest());
+}
+
+#[tokio::test]
 async fn a_folder_that_was_lost_is_made_again() {
     let farm = Farm::new();
     let hello = package("hello", "first");
