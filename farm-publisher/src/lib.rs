@@ -18,8 +18,8 @@
 //! metadata is laid beside the old, then repomd.xml is replaced in one go, and what only the old one named stays for an
 //! hour for those who have read it. A publisher may be killed between any two of them.
 //!
-//! - [`daemon`]: when to publish what; [`publication`]: the steps;
-//! - [`folder`], [`retired`], [`packages`], [`metadata`]: the folder, what has served its time, and what is put there.
+//! - `daemon`: when to publish what; `publication`: the steps;
+//! - `folder`, `retired`, `packages`, `metadata`: the folder, what has served its time, and what is put there.
 
 mod config;
 mod daemon;
