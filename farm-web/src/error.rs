@@ -5,7 +5,7 @@
 
 use axum::{
     Json,
-    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -105,25 +105,18 @@ fn mistake(error: &AppError) -> ErrorBody {
     ErrorBody::new(ErrorCode::Internal, message)
 }
 
-/// The status that goes with a refusal.
-pub fn status(code: ErrorCode) -> StatusCode {
-    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-/// Headers that go with a refusal.
-pub fn with_headers(code: ErrorCode, mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if code == ErrorCode::Unavailable {
-        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-    }
-    response
-}
-
 impl IntoResponse for AppError {
+    /// As JSON. Its body goes along as an extension, from which pages make a page.
     fn into_response(self) -> Response {
         let body = self.into_body();
-        let code = body.code;
-        with_headers(code, (status(code), Json(body)).into_response())
+        let status = StatusCode::from_u16(body.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(&body)).into_response();
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if body.code == ErrorCode::Unavailable {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response.extensions_mut().insert(body);
+        response
     }
 }
 
@@ -147,6 +140,12 @@ impl From<QueryRejection> for AppError {
 
 impl From<PathRejection> for AppError {
     fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+impl From<FormRejection> for AppError {
+    fn from(rejection: FormRejection) -> Self {
         Self::bad_request(rejection.body_text())
     }
 }

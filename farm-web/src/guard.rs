@@ -14,7 +14,7 @@ use axum::{
 };
 use farm_api::error::ErrorCode;
 
-use crate::{error::AppError, pages};
+use crate::error::AppError;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -33,7 +33,6 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 pub async fn guard(request: Request, next: Next) -> Response {
     let mut response = match refusal(request.method(), request.headers()) {
         None => next.run(request).await,
-        Some(error) if pages::wants_page(request.uri().path()) => pages::error_page(error),
         Some(error) => error.into_response(),
     };
     for (name, value) in HEADERS {

@@ -2,12 +2,11 @@
 
 use axum::{
     Router,
-    extract::Request,
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, Uri},
     middleware,
     response::{IntoResponse, Response},
 };
-use farm_api::error::{ErrorBody, ErrorCode};
+use farm_api::error::ErrorCode;
 use farm_daemon::http::health_routes;
 use utoipa::openapi::OpenApi;
 
@@ -30,6 +29,7 @@ pub fn router(app: App) -> Router {
         .with_state(app)
         .merge(health)
         .layer(middleware::from_fn(guard))
+        .layer(middleware::from_fn(pages::refusals))
 }
 
 /// The document that describes the API.
@@ -37,19 +37,14 @@ pub fn openapi() -> OpenApi {
     api::openapi::complete(api::routes().merge(artifacts::routes()).into_openapi())
 }
 
-async fn nothing_here(request: Request) -> Response {
-    let path = request.uri().path();
-    let error = AppError::new(ErrorCode::NotFound, format!("there is nothing at {}", path.escape_debug()));
-    if pages::wants_page(path) { pages::error_page(error) } else { error.into_response() }
+async fn nothing_here(uri: Uri) -> AppError {
+    AppError::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path().escape_debug()))
 }
 
 /// There is no code of its own for this; the status says it.
-async fn wrong_method(method: Method, request: Request) -> Response {
-    let path = request.uri().path();
-    let message = format!("{method} does nothing at {}", path.escape_debug());
-    if pages::wants_page(path) {
-        return (StatusCode::METHOD_NOT_ALLOWED, pages::error_html(StatusCode::METHOD_NOT_ALLOWED, &message))
-            .into_response();
-    }
-    (StatusCode::METHOD_NOT_ALLOWED, axum::Json(ErrorBody::new(ErrorCode::BadRequest, message))).into_response()
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let message = format!("{method} does nothing at {}", uri.path().escape_debug());
+    let mut response = AppError::bad_request(message).into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
 }

@@ -1,14 +1,17 @@
 //! Buttons. They work without JavaScript; that no other site presses them is the business of [`crate::guard`].
 
-use axum::{Form, extract::State, response::Redirect};
+use axum::{extract::State, response::Redirect};
 use farm_api::{paths, people::Retry};
 use farm_types::JobId;
 use serde::Deserialize;
 
-use super::Sorry;
-use crate::{App, Identity, api, extract::Name};
+use crate::{
+    App, Identity, api,
+    error::Result,
+    extract::{Form, Name},
+};
 
-pub async fn cancel(State(app): State<App>, identity: Identity, Name(id): Name<JobId>) -> Result<Redirect, Sorry> {
+pub async fn cancel(State(app): State<App>, identity: Identity, Name(id): Name<JobId>) -> Result<Redirect> {
     api::withdraw(&app, identity, id).await?;
     Ok(Redirect::to(&paths::job(id)))
 }
@@ -25,7 +28,7 @@ pub async fn retry(
     identity: Identity,
     Name(id): Name<JobId>,
     Form(Again { failed_only }): Form<Again>,
-) -> Result<Redirect, Sorry> {
+) -> Result<Redirect> {
     api::again(&app, identity, id, Retry { failed_only }).await?;
     Ok(Redirect::to(&paths::job(id)))
 }

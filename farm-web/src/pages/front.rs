@@ -56,5 +56,5 @@ pub async fn page(State(app): State<App>) -> Page {
     running.sort_by_key(|row| row.task.started);
     let slots = builders.iter().filter(|builder| builder.alive).map(|builder| builder.slots).sum();
     let builders = builders.into_iter().map(BuilderRow::new).collect();
-    Ok(render("front.html", &FrontPage { page: "front", queue, slots, running, builders, jobs })?)
+    render("front.html", &FrontPage { page: "front", queue, slots, running, builders, jobs })
 }

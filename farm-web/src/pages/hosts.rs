@@ -50,7 +50,7 @@ struct BuildersPage {
 pub async fn builders(State(app): State<App>) -> Page {
     let builders = app.db(|conn| read::builders(conn, None)).await?;
     let builders = builders.into_iter().map(BuilderRow::new).collect();
-    Ok(render("builders.html", &BuildersPage { page: "builders", builders })?)
+    render("builders.html", &BuildersPage { page: "builders", builders })
 }
 
 #[derive(Serialize)]
@@ -63,7 +63,7 @@ pub async fn builder(State(app): State<App>, Name(name): Name<BuilderName>) -> P
     let missing = AppError::new(ErrorCode::NotFound, format!("there is no builder {name}"));
     let found = app.db(move |conn| read::builders(conn, Some(&name))).await?;
     let row = BuilderRow::new(found.into_iter().next().ok_or(missing)?);
-    Ok(render("builder.html", &BuilderPage { page: "builders", row })?)
+    render("builder.html", &BuilderPage { page: "builders", row })
 }
 
 #[derive(Serialize)]
@@ -88,7 +88,7 @@ struct PlatformsPage {
 
 pub async fn platforms(State(app): State<App>) -> Page {
     let platforms = app.db(read::platforms).await?.into_iter().map(PlatformRow::new).collect();
-    Ok(render("platforms.html", &PlatformsPage { page: "platforms", platforms })?)
+    render("platforms.html", &PlatformsPage { page: "platforms", platforms })
 }
 
 #[derive(Serialize)]
@@ -112,5 +112,5 @@ pub async fn platform(State(app): State<App>, Name(name): Name<PlatformName>) ->
         })
         .await?;
     let row = PlatformRow::new(platform.ok_or(missing)?);
-    Ok(render("platform.html", &PlatformPage { page: "platforms", row, recipe, jobs, jobs_url })?)
+    render("platform.html", &PlatformPage { page: "platforms", row, recipe, jobs, jobs_url })
 }

@@ -19,6 +19,8 @@ struct JobPage {
     live: bool,
     /// What can be built again: `failed`, `cancelled`, or nothing.
     retry: &'static str,
+    /// What to type for the same.
+    commands: Vec<String>,
     job: Job,
 }
 
@@ -30,9 +32,10 @@ pub async fn page(State(app): State<App>, Name(id): Name<JobId>) -> Page {
         person_url: format!("/jobs?person={}", paths::segment(&job.person)),
         live: !job.progress.is_final(),
         retry: retry(&job),
+        commands: commands(&job),
         job,
     };
-    Ok(render("job.html", &page)?)
+    render("job.html", &page)
 }
 
 fn retry(job: &Job) -> &'static str {
@@ -42,4 +45,14 @@ fn retry(job: &Job) -> &'static str {
         (_, true) => "cancelled",
         _ => "",
     }
+}
+
+fn commands(job: &Job) -> Vec<String> {
+    let live = !job.progress.is_final();
+    let sensible = [
+        (if live { "watch" } else { "show" }, true),
+        (if live { "logs -f" } else { "logs" }, job.tasks.iter().any(|task| task.started.is_some())),
+        ("download", job.succeeded > 0),
+    ];
+    sensible.iter().filter(|(_, sense)| *sense).map(|(command, _)| format!("farm {command} {}", job.id)).collect()
 }

@@ -60,7 +60,7 @@ pub async fn page(State(app): State<App>, Query(form): Query<Form>) -> Page {
         live: form.before.is_none(),
         filter: form,
     };
-    Ok(render("jobs.html", &page)?)
+    render("jobs.html", &page)
 }
 
 impl Form {

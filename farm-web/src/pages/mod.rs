@@ -18,20 +18,20 @@ mod templates;
 
 use axum::{
     Router,
-    http::StatusCode,
+    extract::Request,
+    http::{StatusCode, header},
+    middleware::Next,
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
+use farm_api::error::ErrorBody;
 use serde::Serialize;
 
 pub use self::templates::check as check_templates;
-use crate::{
-    App,
-    error::{AppError, status, with_headers},
-};
+use crate::{App, error::Result};
 
 /// What a handler of a page answers.
-type Page = Result<Html<String>, Sorry>;
+type Page = Result<Html<String>>;
 
 /// All pages, and what they are made with.
 pub fn routes() -> Router<App> {
@@ -49,26 +49,6 @@ pub fn routes() -> Router<App> {
         .merge(assets::routes())
 }
 
-/// Whether a path is one where people look, so that a refusal is a page too.
-pub fn wants_page(path: &str) -> bool {
-    !["/api/", "/artifacts/", "/assets/"].iter().any(|prefix| path.starts_with(prefix))
-}
-
-/// A refusal or failure on a page.
-struct Sorry(AppError);
-
-impl<E: Into<AppError>> From<E> for Sorry {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
-}
-
-impl IntoResponse for Sorry {
-    fn into_response(self) -> Response {
-        error_page(self.0)
-    }
-}
-
 #[derive(Serialize)]
 struct ErrorPage {
     page: &'static str,
@@ -77,15 +57,23 @@ struct ErrorPage {
     message: String,
 }
 
-/// The page that says why there is no other.
-pub fn error_page(error: AppError) -> Response {
-    let body = error.into_body();
-    let status = status(body.code);
-    with_headers(body.code, (status, error_html(status, &body.message)).into_response())
+/// Where people look, a refusal is a page too.
+pub async fn refusals(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_for_programs = ["/api/", "/artifacts/", "/assets/"].iter().any(|prefix| path.starts_with(prefix));
+    let mut response = next.run(request).await;
+    if is_for_programs {
+        return response;
+    }
+    let Some(body) = response.extensions_mut().remove::<ErrorBody>() else { return response };
+    let (mut parts, _) = response.into_parts();
+    let page = error_page(parts.status, &body.message);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::CONTENT_TYPE);
+    (parts, page).into_response()
 }
 
-/// The same for a status that has no code of its own.
-pub fn error_html(status: StatusCode, message: &str) -> Html<String> {
+fn error_page(status: StatusCode, message: &str) -> Html<String> {
     let mut letters = message.chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     let page = ErrorPage {

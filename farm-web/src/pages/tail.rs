@@ -19,6 +19,7 @@ const LENGTH: u64 = 64 << 10;
 /// The end of a log, and where the rest is.
 #[derive(Debug, Serialize)]
 pub struct LogView {
+    attempt: AttemptNumber,
     text: String,
     /// Bytes of the text.
     shown: u64,
@@ -47,6 +48,7 @@ pub async fn view(app: &App, task: TaskId, attempt: AttemptNumber) -> Result<Log
     let next = end - plain.held();
     let url = format!("/api/v1/tasks/{task}/log");
     Ok(LogView {
+        attempt,
         text: if start > 0 { from_first_line(text) } else { text },
         shown: end - start,
         size: end,

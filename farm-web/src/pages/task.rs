@@ -87,5 +87,5 @@ pub async fn page(State(app): State<App>, Name(id): Name<TaskId>, Query(choice):
         log,
         task,
     };
-    Ok(render("task.html", &page)?)
+    render("task.html", &page)
 }

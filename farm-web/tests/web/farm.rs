@@ -166,10 +166,10 @@ impl Farm {
         answer.json::<Job>().id
     }
 
-    /// Decides as a validator does: every package is called `hello`.
+    /// Decides as a validator does.
     pub fn accept(&self) {
         self.decide(|job| Decision::Accept {
-            sources: job.sources.iter().map(|source| hello(source.position)).collect(),
+            sources: job.sources.iter().map(read_source).collect(),
             platforms: PLATFORMS.map(|platform| platform.parse().unwrap()).to_vec(),
             warnings: Vec::new(),
         });
@@ -309,8 +309,17 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-pub fn hello(position: u32) -> ReadSource {
-    ReadSource { position, name: "hello".to_owned(), epoch: None, version: "2.10".to_owned(), release: "1".to_owned() }
+/// What the name of the file says; `hello` where it says nothing.
+fn read_source(source: &intake::UndecidedSource) -> ReadSource {
+    let mut words = source.file_name.trim_end_matches(".src.rpm").rsplitn(3, '-').map(str::to_owned);
+    let (release, version, name) = (words.next(), words.next(), words.next());
+    ReadSource {
+        position: source.position,
+        name: name.unwrap_or_else(|| "hello".to_owned()),
+        epoch: None,
+        version: version.unwrap_or_else(|| "1".to_owned()),
+        release: release.unwrap_or_else(|| "1".to_owned()),
+    }
 }
 
 fn recipe(platform: &str) -> Recipe {
