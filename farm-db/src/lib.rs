@@ -4,6 +4,7 @@
 //! - [`publish`]: what has to be in which repository, and that it is;
 //! - [`read`]: what people see, as the types of [`farm_api::people`], so that page, JSON and command line show the same;
 //! - [`blobs`], [`operator`], [`health`]: uploads and blobs; platforms, builders and buckets; whether all is well;
+//! - [`invariants`]: what is true of every database of the farm;
 //! - [`Pool`] and [`Listener`]: the only places where waiting for the database meets async code.
 //!
 //! Every transition is a function of the database (`migrations/`), one short transaction, and checks what it changed.
@@ -17,6 +18,7 @@ mod document;
 mod error;
 pub mod health;
 pub mod intake;
+pub mod invariants;
 mod listen;
 pub mod migrate;
 pub mod operator;

@@ -70,22 +70,32 @@ pub fn builder_for(conn: &mut PgConnection, name: &str, arch: &'static str) -> T
     let token = digest();
     operator::put_builder(conn, &name.parse().unwrap(), &token, None).unwrap();
     let id = operator::builder_by_token(conn, &token).unwrap().unwrap().id;
-    TestBuilder { id, instance: Uuid::nil(), arch }.restarted(conn)
+    TestBuilder { arch, ..TestBuilder::new(id) }.restarted(conn)
 }
 
 impl TestBuilder {
+    /// The builder of that number, which was never heard of.
+    pub fn new(id: BuilderId) -> Self {
+        Self { id, instance: Uuid::nil(), arch: "x86_64" }
+    }
+
     /// The same builder, started anew.
     pub fn restarted(self, conn: &mut PgConnection) -> Self {
-        let instance = Uuid::new_v4();
+        let anew = Self { instance: Uuid::new_v4(), ..self };
+        anew.says_hello(conn);
+        anew
+    }
+
+    /// It says hello in the life that it is in.
+    pub fn says_hello(self, conn: &mut PgConnection) {
         let hello = Hello {
             name: "unused".parse().unwrap(),
-            instance,
+            instance: self.instance,
             version: "test".to_owned(),
             arches: vec![self.arch.to_owned()],
             slots: 4,
         };
         queue::hello(conn, self.id, &hello).unwrap();
-        Self { instance, ..self }
     }
 
     /// Claims up to so many tasks.

@@ -1,0 +1,116 @@
+//! What a builder writes proves its lease, or changes nothing.
+
+use farm_api::hub::{NewArtifact, Renew};
+use farm_db::{DbError, blobs, queue, read, testing};
+use farm_types::{ArtifactKind, LeaseKey, LeaseToken, Outcome, Stage};
+use uuid::Uuid;
+
+use crate::support::{PLATFORM, assert_sound, database, expire_leases, text};
+
+#[test]
+fn an_old_attempt_cannot_write_into_the_new_one() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let old = builder.claim_one(&mut conn);
+    expire_leases(&mut conn);
+    assert_eq!(queue::reap(&mut conn, 0).unwrap(), 1);
+    let new = builder.claim_one(&mut conn);
+    assert_eq!((old.task, old.attempt.0, new.attempt.0), (new.task, 1, 2));
+    // Not even with the number of the new one: the token tells them apart.
+    for stale in [old, LeaseKey { token: old.token, ..new }, LeaseKey { attempt: old.attempt, ..new }] {
+        let refused = [
+            builder.finish(&mut conn, &stale, Outcome::Succeeded),
+            queue::release(&mut conn, builder.id, &stale, ""),
+            queue::stage_began(&mut conn, builder.id, &stale, Stage::Check),
+            queue::append_log(&mut conn, builder.id, &stale, 0, 1, b"x").map(drop),
+            queue::source(&mut conn, builder.id, &stale, 1).map(drop),
+            queue::held(&mut conn, builder.id, &stale),
+        ];
+        for answer in refused {
+            assert!(matches!(answer, Err(DbError::LeaseLost(_))), "{answer:?}");
+        }
+    }
+    let untouched = "SELECT coalesce(stage::text, 'none') || log_size AS text FROM farm.attempt WHERE number = 2";
+    assert_eq!(text(&mut conn, untouched), "none0");
+    builder.finish(&mut conn, &new, Outcome::Succeeded).unwrap();
+    assert_sound(&mut conn);
+}
+
+#[test]
+fn the_lease_of_one_builder_is_of_no_use_to_another() {
+    let (_db, mut conn) = database();
+    let (owner, thief) = (testing::builder(&mut conn, "owner"), testing::builder(&mut conn, "thief"));
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let key = owner.claim_one(&mut conn);
+    assert!(matches!(thief.finish(&mut conn, &key, Outcome::Succeeded), Err(DbError::LeaseLost(_))));
+    let renew = Renew { instance: thief.instance, leases: vec![key], wait_seconds: 0 };
+    assert_eq!(queue::renew(&mut conn, thief.id, &renew, 60).unwrap().len(), 1);
+    owner.finish(&mut conn, &key, Outcome::Succeeded).unwrap();
+}
+
+#[test]
+fn a_finish_sent_again_is_fine_and_one_that_says_otherwise_is_refused() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    let job = testing::accepted(&mut conn, &[PLATFORM]);
+    let key = builder.claim_one(&mut conn);
+    for _ in 0..2 {
+        builder.finish(&mut conn, &key, Outcome::Failed).unwrap();
+    }
+    assert!(matches!(builder.finish(&mut conn, &key, Outcome::Succeeded), Err(DbError::LeaseLost(_))));
+    let guessed = LeaseKey { token: LeaseToken(Uuid::new_v4()), ..key };
+    assert!(matches!(builder.finish(&mut conn, &guessed, Outcome::Failed), Err(DbError::LeaseLost(_))));
+    assert_eq!(crate::support::state(&mut conn, job), "failed");
+}
+
+#[test]
+fn a_renewal_tells_which_leases_are_gone_and_why() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    let jobs = [(); 3].map(|()| testing::accepted(&mut conn, &[PLATFORM]));
+    let keys = builder.claim(&mut conn, 3);
+    queue::cancel_job(&mut conn, jobs[0], "alice").unwrap();
+    queue::release(&mut conn, builder.id, &keys[1], "").unwrap();
+    let renew = Renew { instance: builder.instance, leases: keys.clone(), wait_seconds: 0 };
+    for gone in
+        [queue::renew(&mut conn, builder.id, &renew, 60).unwrap(), queue::gone(&mut conn, builder.id, &keys).unwrap()]
+    {
+        let gone: Vec<_> = gone.iter().map(|gone| (gone.task, gone.outcome)).collect();
+        assert_eq!(gone, [(keys[0].task, Outcome::Cancelled), (keys[1].task, Outcome::Lost)]);
+    }
+    let of_another_life = Renew { instance: Uuid::new_v4(), ..renew };
+    assert_eq!(queue::renew(&mut conn, builder.id, &of_another_life, 60).unwrap().len(), 3);
+}
+
+#[test]
+fn artifacts_that_were_not_delivered_are_refused_and_the_lease_stays() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let key = builder.claim_one(&mut conn);
+    let digest = testing::digest();
+    let mut end = testing::ended(Outcome::Succeeded);
+    end.artifacts = vec![NewArtifact { kind: ArtifactKind::Log, name: "log.gz".parse().unwrap(), digest, size: 7 }];
+    assert!(matches!(queue::finish(&mut conn, builder.id, &key, &end), Err(DbError::NotFound(_))));
+    blobs::record(&mut conn, &digest, 8).unwrap();
+    assert!(matches!(queue::finish(&mut conn, builder.id, &key, &end), Err(DbError::NotFound(_))));
+    queue::append_log(&mut conn, builder.id, &key, 0, 4, b"gzip").unwrap();
+    end.artifacts[0].size = 8;
+    queue::finish(&mut conn, builder.id, &key, &end).unwrap();
+    // The whole log is a blob now, so its pieces are not needed any more.
+    assert_eq!(text(&mut conn, "SELECT count(*)::text AS text FROM farm.log_chunk"), "0");
+    assert_eq!(read::log_place(&mut conn, key.task, None).unwrap().unwrap().blob, Some(digest));
+    assert_sound(&mut conn);
+}
+
+#[test]
+fn a_piece_of_log_is_taken_only_where_the_last_one_ended() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let key = builder.claim_one(&mut conn);
+    let mut append = |start, length| queue::append_log(&mut conn, builder.id, &key, start, length, b"gzip").unwrap();
+    assert_eq!([append(0, 5), append(0, 5), append(9, 5), append(5, 0), append(5, 2)], [5, 5, 5, 5, 7]);
+    assert_sound(&mut conn);
+}
