@@ -33,7 +33,11 @@ impl Farm {
         let data = tempfile::Builder::new().prefix("farm-faults-").tempdir_in("/var/tmp").unwrap();
         fs_err::set_permissions(data.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
         let mut command = Command::new(program("farm-admin", "farm-admin"));
-        command.arg("--data").arg(data.path()).args(["up", "--listen", "127.0.0.1:0", "--platform"]).arg(recipe("mini12"));
+        command
+            .arg("--data")
+            .arg(data.path())
+            .args(["up", "--listen", "127.0.0.1:0", "--platform"])
+            .arg(recipe("mini12"));
         let up = Process::start("farm-admin", command);
         let line = up.wait_for_log("Farm is ready: ");
         let url = line.split("Farm is ready: ").nth(1).unwrap().trim();
@@ -106,7 +110,8 @@ impl Farm {
         assert!(self.up.terminate().success(), "farm-admin up did not end well");
         eventually("every process to be gone", PATIENCE, async || self.processes().is_empty().then_some(())).await;
         let data = self.data.path().to_str().unwrap();
-        let mounted: Vec<_> = fs_err::read_to_string("/proc/self/mountinfo").unwrap().lines().map(str::to_owned).collect();
+        let mounted: Vec<_> =
+            fs_err::read_to_string("/proc/self/mountinfo").unwrap().lines().map(str::to_owned).collect();
         assert!(!mounted.iter().any(|line| line.contains(data)), "a mount is left: {mounted:?}");
         let work = fs_err::read_dir(self.data.path().join("builder/work")).unwrap().count();
         assert_eq!(work, 0, "a chroot is left");
@@ -119,7 +124,8 @@ fn send(pid: i32, signal: Signal) {
 
 /// The recipe of a mini distribution, which `make platforms` makes.
 fn recipe(name: &str) -> PathBuf {
-    let folder = std::env::var_os("FARM_PLATFORMS").map_or_else(|| PathBuf::from("/var/cache/farm/platforms"), PathBuf::from);
+    let folder =
+        std::env::var_os("FARM_PLATFORMS").map_or_else(|| PathBuf::from("/var/cache/farm/platforms"), PathBuf::from);
     let recipe = folder.join(name).join("platform.toml");
     assert!(recipe.is_file(), "{} is missing; make it with deploy/mini-distro/make", recipe.display());
     recipe

@@ -79,7 +79,8 @@ fn a_builder_is_registered_listed_drained_and_enabled() {
     assert!(token.trim().len() >= 32 && token.lines().count() == 1, "{token}");
     assert_ne!(token, other, "a known builder gets a new token");
 
-    let drain = on(&db).args(["builder", "drain", "host1", "--reason", "new disk"]).assert().success().get_output().clone();
+    let drain =
+        on(&db).args(["builder", "drain", "host1", "--reason", "new disk"]).assert().success().get_output().clone();
     assert_eq!(String::from_utf8(drain.stdout).unwrap(), "host1 is draining\n");
     let list = printed(on(&db).args(["builder", "list"]));
     assert!(list.lines().nth(1).unwrap().starts_with("host1    draining (new disk)  no     0/0"), "{list}");

@@ -4,14 +4,17 @@ use farm_testing::{DEADLINE, Signal, eventually_blocking};
 
 use crate::support::{Farm, printed, readiness};
 
+/// What `up` keeps running.
+const DAEMONS: [&str; 6] = ["validator", "janitor", "publisher", "hub", "web", "builder"];
+
 #[test]
 fn a_farm_comes_up_answers_and_ends_in_good_order() {
     let mut farm = Farm::start(&[]);
     assert!(farm.url.starts_with("http://127.0.0.1:"), "{}", farm.url);
     assert_eq!(fs_err::read_to_string(farm.data.path().join("url")).unwrap(), farm.url);
     readiness(&farm.url).unwrap();
-    for daemon in ["validator", "janitor", "hub", "web", "builder"] {
-        farm.daemon(daemon);
+    for daemon in DAEMONS {
+        assert!(farm.daemon(daemon).is_some(), "no {daemon} in {:?}", farm.processes());
     }
 
     let status = farm.up.terminate();
@@ -51,13 +54,15 @@ fn nothing_outlives_a_farm_that_is_killed_and_it_comes_up_again_on_its_data() {
 #[test]
 fn a_daemon_that_is_killed_is_up_again_at_the_same_address() {
     let farm = Farm::start(&[]);
-    for name in ["web", "hub", "validator", "janitor", "builder"] {
-        let killed = farm.daemon(name);
+    for name in DAEMONS {
+        let killed = farm.daemon(name).unwrap();
         kill(killed);
-        farm.up.wait_for_log(&format!("the {name} is up again"));
-        assert_ne!(farm.daemon(name), killed);
+        eventually_blocking(&format!("another life of the {name}"), DEADLINE, || {
+            farm.daemon(name).filter(|pid| *pid != killed)
+        });
     }
     eventually_blocking("readiness at the old address", DEADLINE, || readiness(&farm.url).ok());
+    eventually_blocking("a farm that is well", DEADLINE, || farm.admin().arg("doctor").ok().ok());
 }
 
 #[test]
