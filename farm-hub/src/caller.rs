@@ -2,12 +2,11 @@
 
 use axum::{
     extract::{FromRequest, FromRequestParts},
-    http::{header, request::Parts},
+    http::request::Parts,
 };
 use farm_api::{error::ErrorCode, hub::LEASE_HEADER};
 use farm_db::operator::{KnownBuilder, builder_by_token};
-use farm_types::{Digest, LeaseKey};
-use sha2::{Digest as _, Sha256};
+use farm_types::LeaseKey;
 
 use crate::{
     error::{HubError, Result},
@@ -21,20 +20,15 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = HubError;
 
     async fn from_request_parts(parts: &mut Parts, hub: &Shared) -> Result<Self> {
-        let refuse = |message: &str| HubError::new(ErrorCode::Unauthenticated, message);
-        let token = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .ok_or_else(|| refuse("say who you are: Authorization: Bearer <the builder's token>"))?;
-        let digest = Digest::from_bytes(Sha256::digest(token.trim()).into());
+        let refuse = |message| HubError::new(ErrorCode::Unauthenticated, message);
+        let token = farm_auth::bearer(&parts.headers).map_err(|e| refuse(e.to_string()))?;
+        let digest = token.digest();
         if let Some(builder) = hub.tokens.get(&digest) {
             return Ok(Self(builder));
         }
         let found = hub.pool.run(move |conn| builder_by_token(conn, &digest)).await?;
         let builder = found.ok_or_else(|| {
-            refuse("no builder has this token; an operator makes a new one with `farm-admin builder add`")
+            refuse("no builder has this token; an operator makes a new one with `farm-admin builder add`".to_owned())
         })?;
         hub.tokens.put(digest, builder.clone());
         Ok(Self(builder))

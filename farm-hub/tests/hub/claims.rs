@@ -3,6 +3,7 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection as _;
 use farm_api::error::ErrorCode;
 use farm_db::{operator, testing};
+use farm_testing::TestDb;
 use farm_types::{BuilderState, Outcome};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 
@@ -147,6 +148,36 @@ async fn a_platform_that_was_added_while_a_builder_waits_is_served() {
 }
 
 #[tokio::test]
+async fn a_task_whose_backoff_has_ended_is_handed_out_though_nothing_tells_of_it() {
+    let farm = Farm::start_on(TestDb::new(), |config| config.rescan_seconds = 1).await;
+    let builder = farm.builder("one").await;
+    farm.job(&["a-x86_64"]);
+    let lease = builder.claim_one().await;
+    builder.finish(&lease.key, Outcome::FarmFault).await;
+    let backoff = "UPDATE farm.ready SET not_before = now() + interval '2 seconds'";
+    farm.conn().batch_execute(backoff).unwrap();
+    let leases = tokio::time::timeout(SOON, builder.claim(1, 60)).await.expect("it was forgotten");
+    assert_eq!(leases[0].key.attempt.0, 2);
+}
+
+#[tokio::test]
+async fn two_hubs_hand_out_a_task_once_and_a_builder_may_call_either() {
+    let farm = Farm::start().await;
+    let second = farm.second_hub().await;
+    let here = farm.builder("here").await;
+    let there = farm.builder("there").await.at(&second);
+    let claims = [here.clone(), there.clone()].map(|builder| tokio::spawn(async move { builder.claim(1, 5).await }));
+    farm.wait_for_waiters(1).await;
+    farm.job(&["a-x86_64"]);
+    let [here_got, there_got] = claims.map(|claim| async { claim.await.unwrap() });
+    let (here_got, there_got) = (here_got.await, there_got.await);
+    assert_eq!(here_got.len() + there_got.len(), 1);
+    let (builder, lease) =
+        if here_got.is_empty() { (there.at(&farm.url), there_got) } else { (here.at(&second), here_got) };
+    assert!(builder.finish(&lease[0].key, Outcome::Succeeded).await.status().is_success());
+}
+
+#[tokio::test]
 async fn a_draining_builder_is_given_nothing() {
     let farm = Farm::start().await;
     let builder = farm.builder("one").await;
@@ -173,7 +204,13 @@ async fn who_has_no_token_or_an_unknown_one_or_that_of_another_is_refused() {
     let claim = known.claim_request(1, 0);
     let nobody = reqwest::Client::new().post(url.clone()).json(&claim).send().await.unwrap();
     assert_eq!(refusal(nobody).await, ErrorCode::Unauthenticated);
-    let unknown = reqwest::Client::new().post(url).bearer_auth("guess").json(&claim).send().await.unwrap();
+    let unknown = reqwest::Client::new()
+        .post(url)
+        .bearer_auth(farm_auth::Token::generate().expose())
+        .json(&claim)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(refusal(unknown).await, ErrorCode::Unauthenticated);
     let hello = serde_json::json!({
         "name": "other", "instance": uuid::Uuid::new_v4(), "version": "1", "arches": ["x86_64"], "slots": 1,

@@ -6,6 +6,7 @@ use farm_api::{
     error::{ErrorBody, ErrorCode},
     hub::{Claim, Claimed, Finish, Hello, LEASE_HEADER, Lease, Renew, Renewed, Welcome},
 };
+use farm_auth::Token;
 use farm_daemon::{CancellationToken, http::HttpConfig};
 use farm_db::{PgConnection, operator, queue, testing};
 use farm_hub::{Config, Server};
@@ -26,10 +27,11 @@ pub const SOON: Duration = Duration::from_secs(20);
 pub struct Farm {
     pub db: TestDb,
     pub store: Store,
-    url: String,
+    pub url: String,
     waiters: watch::Receiver<usize>,
     shutdown: CancellationToken,
     served: JoinHandle<anyhow::Result<()>>,
+    config: Config,
     _dir: TempDir,
 }
 
@@ -60,11 +62,19 @@ impl Farm {
         };
         change(&mut config);
         let shutdown = CancellationToken::new();
-        let server = Server::bind(config, shutdown.clone()).await.unwrap();
+        let server = Server::bind(config.clone(), shutdown.clone()).await.unwrap();
         let (url, waiters) = (format!("http://{}", server.address()), server.waiters());
         let served = tokio::spawn(server.run());
         let store = Store::open(&store, dir.path()).unwrap();
-        Self { db, store, url, waiters, shutdown, served, _dir: dir }
+        Self { db, store, url, waiters, shutdown, served, config, _dir: dir }
+    }
+
+    /// Starts one more hub beside the first, and answers where it is. It ends with the first.
+    pub async fn second_hub(&self) -> String {
+        let server = Server::bind(self.config.clone(), self.shutdown.clone()).await.unwrap();
+        let url = format!("http://{}", server.address());
+        tokio::spawn(server.run());
+        url
     }
 
     /// Waits until the hub hears the database.
@@ -97,13 +107,13 @@ impl Farm {
 
     /// A builder that is registered and was never heard of.
     pub fn stranger(&self, name: &str) -> Builder {
-        let token = format!("secret of {name}");
-        operator::put_builder(&mut self.conn(), &name.parse().unwrap(), &sha256(token.as_bytes()), None).unwrap();
+        let token = Token::generate();
+        operator::put_builder(&mut self.conn(), &name.parse().unwrap(), &token.digest(), None).unwrap();
         Builder {
             http: reqwest::Client::new(),
             url: self.url.clone(),
             name: name.to_owned(),
-            token,
+            token: token.expose(),
             instance: Uuid::new_v4(),
         }
     }
@@ -152,6 +162,11 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// The same builder, which calls another hub from now on.
+    pub fn at(&self, hub: &str) -> Self {
+        Self { url: hub.to_owned(), ..self.clone() }
+    }
+
     /// Starts it (anew).
     pub async fn hello(&self) -> Self {
         let instance = Uuid::new_v4();
