@@ -37,7 +37,7 @@ release = "{suite.release}"
 arch = "{ARCH}"
 description = "Mini Linux {suite.version}, made from Debian {suite.debian}"
 auto = true
-base = ["buildsys-build"]
+base = ["buildsys-build", "gcc"]
 
 [[repository]]
 name = "{suite.release}"
