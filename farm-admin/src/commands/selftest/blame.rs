@@ -1,7 +1,7 @@
 //! Which process is to blame.
 
 use farm_api::people::{Job, Task, Why};
-use farm_types::{Cause, Progress, TaskState};
+use farm_types::{Cause, Outcome, Progress, TaskState};
 
 use super::report::Trouble;
 
@@ -22,9 +22,13 @@ pub(super) fn job(job: &Job, patience: &str) -> Option<Trouble> {
 
 /// A task that did not succeed; `why` where it has not ended.
 pub(super) fn task(task: &Task, why: Option<&Why>, log: String) -> Option<Trouble> {
+    // Between two attempts the first of them tells more than the wait.
+    let spoilt =
+        task.attempts.last().filter(|attempt| attempt.outcome.is_some_and(|outcome| outcome != Outcome::Succeeded));
     let blame = match task.state {
         TaskState::Succeeded => return None,
         TaskState::Waiting => "the hub, whose database lets a task wait for nothing".to_owned(),
+        TaskState::Pending if spoilt.is_some() => of_cause(task, spoilt.and_then(|attempt| attempt.cause)),
         TaskState::Pending => match why {
             Some(why) if why.builders.iter().any(|builder| builder.could_take_it) => {
                 "farm-hub: a builder could take the task and was not given it".to_owned()
@@ -32,11 +36,15 @@ pub(super) fn task(task: &Task, why: Option<&Why>, log: String) -> Option<Troubl
             _ => "farm-builder: none takes the task".to_owned(),
         },
         TaskState::Leased => builder(task),
-        TaskState::Failed | TaskState::Cancelled => of_cause(task),
+        TaskState::Failed | TaskState::Cancelled => of_cause(task, task.cause),
     };
-    let what = match why {
-        Some(why) => format!("has not ended in time: {}", why.summary),
-        None => {
+    let what = match (why, spoilt) {
+        (Some(why), Some(attempt)) if task.state == TaskState::Pending => {
+            let message = attempt.message.as_deref().unwrap_or("no reason was recorded");
+            format!("has not ended in time: {}; that was: {message}", why.summary)
+        }
+        (Some(why), _) => format!("has not ended in time: {}", why.summary),
+        (None, _) => {
             let cause = task.cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
             let stage = task.stage.map(|stage| format!(" in stage {stage}")).unwrap_or_default();
             format!("{}{cause}{stage}: {}", task.state, task.message.as_deref().unwrap_or("no reason was recorded"))
@@ -46,8 +54,8 @@ pub(super) fn task(task: &Task, why: Option<&Why>, log: String) -> Option<Troubl
     Some(Trouble { platform: Some(task.platform.clone()), blame, what, excerpt: task.excerpt.clone(), log })
 }
 
-fn of_cause(task: &Task) -> String {
-    match task.cause {
+fn of_cause(task: &Task, cause: Option<Cause>) -> String {
+    match cause {
         Some(Cause::Dependencies | Cause::Chroot) => format!("the repositories of {}, or its recipe", task.platform),
         Some(Cause::Upload) => "farm-hub or its store: the results could not be delivered".to_owned(),
         Some(Cause::DiskFull | Cause::OutOfMemory) => format!("the machine of {}", builder(task)),
@@ -91,6 +99,16 @@ mod tests {
     fn a_task_that_nobody_takes_is_the_builders_fault_and_one_that_is_not_given_the_hubs() {
         assert!(blamed(json!({}), Some(&why(false))).starts_with("farm-builder"));
         assert!(blamed(json!({}), Some(&why(true))).starts_with("farm-hub"));
+    }
+
+    #[test]
+    fn what_spoilt_the_last_attempt_tells_more_than_the_wait_for_the_next() {
+        let attempt = json!({"number": 1, "builder": "host1", "outcome": "farm_fault", "cause": "chroot", "log_size": 0,
+            "message": "the repositories cannot be read", "started": "2026-01-01T00:00:00Z"});
+        let trouble =
+            task(&a_task(json!({"attempts": [attempt]})), Some(&why(true)), "http://farm/log".to_owned()).unwrap();
+        assert_eq!(trouble.blame, "the repositories of f13-x86_64, or its recipe");
+        assert!(trouble.what.ends_with("that was: the repositories cannot be read"), "{}", trouble.what);
     }
 
     #[test]

@@ -6,11 +6,14 @@ use farm_api::{
     hub::LogLine,
     people::{Job, Task},
 };
-use farm_types::{JobId, PlatformName};
+use farm_types::{JobId, PlatformName, Stage};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::output;
+
+/// All of a build, as the farm sees it.
+const FINISHED: &str = "claim to finish";
 
 /// Everything there is to say.
 #[derive(Debug, Serialize)]
@@ -87,20 +90,23 @@ impl Report {
         let mut add = |step: &str, milliseconds| {
             self.steps.push(Step { platform: Some(task.platform.clone()), step: step.to_owned(), milliseconds });
         };
-        let Some(started) = task.started else { return };
-        add("claimed", between(task.created, started));
-        for stage in task.attempts.last().iter().flat_map(|attempt| &attempt.stages) {
+        let (Some(first), Some(last)) = (task.attempts.first(), task.attempts.last()) else { return };
+        add("claimed", between(task.created, first.started));
+        for stage in &last.stages {
             add(stage.stage.as_str(), stage.milliseconds);
         }
         if let Some(finished) = task.finished {
-            add("claim to finish", between(started, finished));
+            add(FINISHED, between(first.started, finished));
         }
     }
 
     /// Prints it for people: the steps downwards, a column per platform.
     pub(super) fn print(&self) {
         let columns = self.columns();
-        let header: Vec<_> = std::iter::once("STEP (ms)").chain(columns.iter().map(|p| p.as_str())).collect();
+        let mut header: Vec<_> = std::iter::once("STEP (ms)").chain(columns.iter().map(|p| p.as_str())).collect();
+        if columns.is_empty() {
+            header.push("");
+        }
         output::table(&header, &self.rows(&columns));
         for trouble in &self.troubles {
             let at = trouble.platform.as_ref().map(|platform| format!("{platform}: ")).unwrap_or_default();
@@ -142,8 +148,18 @@ impl Report {
             };
             rows[row][column + 1] = format!("{milliseconds:>7}");
         }
+        rows.sort_by_key(|row| place(&row[0]));
         rows
     }
+}
+
+/// Where a step stands: one platform may have a stage that passed too fast to be seen on another.
+fn place(step: &str) -> usize {
+    const BEFORE: [&str; 5] = ["packed", "uploaded", "submitted", "validated", "claimed"];
+    const AFTER: [&str; 2] = [FINISHED, "downloaded"];
+    let stages = Stage::ALL.iter().map(|stage| stage.as_str());
+    let mut order = BEFORE.into_iter().chain(stages).chain(AFTER);
+    order.position(|known| known == step).unwrap_or(usize::MAX)
 }
 
 fn between(from: Timestamp, to: Timestamp) -> u64 {
@@ -163,12 +179,11 @@ mod tests {
     fn steps_stand_below_each_other_and_platforms_side_by_side() {
         let mut report = Report::of("http://127.0.0.1/");
         report.common("uploaded", Duration::from_millis(12));
-        for (platform, milliseconds) in [("a-x86_64", 5), ("b-x86_64", 1234)] {
-            let platform = Some(platform.parse().unwrap());
-            report.steps.push(Step { platform, step: "claimed".to_owned(), milliseconds });
+        for (platform, step, took) in [("a-x86_64", "check", 5), ("b-x86_64", "check", 1234), ("b-x86_64", "prep", 6)] {
+            report.at(&platform.parse().unwrap(), step, Duration::from_millis(took));
         }
         let rows = report.rows(&report.columns());
-        assert_eq!(rows, [["uploaded", "     12", ""], ["claimed", "      5", "   1234"]]);
+        assert_eq!(rows, [["uploaded", "     12", ""], ["prep", "", "      6"], ["check", "      5", "   1234"]]);
     }
 
     #[test]
