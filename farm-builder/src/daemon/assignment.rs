@@ -84,6 +84,9 @@ impl<D: Driver> Workshop<D> {
         Ok(match self.build(held, lease, folder, &mut spool).await {
             End::Stopped => self.stopped(held, None).await,
             End::Delivery(delivery) => {
+                if delivery.finish.outcome == Outcome::FarmFault {
+                    tracing::error!(task.id = %held.key.task, why = delivery.finish.message, "the farm failed");
+                }
                 spool.stage(Stage::Upload);
                 match delivery.bring(&self.hub, &held.key, spool.path(), held.order.token()).await {
                     Ok(outcome) => outcome,
@@ -129,6 +132,7 @@ impl<D: Driver> Workshop<D> {
             Err(FetchError::Hub(Setback::Stopped)) => return End::Stopped,
             Err(FetchError::Hub(Setback::Refused(error))) => return fetch_failed(error.to_string()),
             Err(FetchError::Damaged(why)) => return fetch_failed(why),
+            Err(FetchError::Disk(error)) => return fetch_failed(format!("the builder's own disk fails: {error}")),
         };
         let id = format!("{}-{}-{}", self.config.name, held.key.task, held.key.attempt);
         let request = match id.parse() {
@@ -144,9 +148,6 @@ impl<D: Driver> Workshop<D> {
         let report = self.drive(request, spool, held.order.token()).await;
         if let Ok(report) = &report {
             numbers::built(report);
-        }
-        if let Err(error) = &report {
-            tracing::error!(task.id = %held.key.task, cause = %error.cause, stage = %error.stage, %error, "the farm failed");
         }
         Delivery::of(report).map_or(End::Stopped, End::Delivery)
     }

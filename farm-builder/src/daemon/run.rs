@@ -25,10 +25,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
 /// The same with any driver.
 pub async fn run_with<D: Driver>(driver: D, config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let token = fs_err::read_to_string(&config.token_file).context(
-        "cannot read this builder's token; an operator makes one with `farm-admin builder add`, and the configuration's token_file names its file",
-    )?;
-    let hub = Arc::new(Hub::new(&config.hub, &token)?);
+    let token = farm_auth::read_token_file(&config.token_file)?;
+    let hub = Arc::new(Hub::new(&config.hub, &token.expose())?);
     let spool = config.data.join("spool").join(config.name.as_str());
     // The leases of an earlier life end with the next hello, so nothing of it is of use.
     match fs_err::remove_dir_all(&spool) {

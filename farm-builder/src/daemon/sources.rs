@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use farm_api::{client::ClientError, hub::LeaseSource};
-use farm_daemon::CancellationToken;
+use farm_daemon::{Backoff, CancellationToken};
 use farm_types::{Digest, LeaseKey};
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
@@ -11,8 +11,9 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::hub::{Hub, Setback, insist};
 
-/// How often to fetch a source again that comes damaged.
-const TRIES: u32 = 3;
+/// How often to fetch a source again that begins to come and then breaks off or comes damaged. (The hub breaks off when its own copy
+/// is damaged.)
+const TRIES: u32 = 5;
 
 /// Why a source is not here.
 #[derive(Debug)]
@@ -21,7 +22,12 @@ pub enum FetchError {
     Hub(Setback),
     /// It came, and is not what it should be.
     Damaged(String),
+    /// It could not be kept.
+    Disk(std::io::Error),
 }
+
+/// What came of one try.
+type Try = Result<(), String>;
 
 /// Fetches all sources into a folder; answers their paths in the order of their positions.
 pub async fn fetch(
@@ -36,41 +42,63 @@ pub async fn fetch(
     let mut paths = Vec::new();
     for source in sources {
         let path = folder.join(format!("source-{}.src.rpm", source.position));
-        let mut tries = 0;
-        loop {
-            let got = insist("getting a source", stop, || save(hub, key, source, &path)).await;
-            let (size, digest) = got.map_err(FetchError::Hub)?;
-            if (size, digest) == (source.size, source.digest) {
-                break;
-            }
-            tries += 1;
-            tracing::warn!(task.id = %key.task, source.position, size, %digest, "a source came damaged");
-            if tries == TRIES {
-                let why = format!(
-                    "source {} came damaged {TRIES} times: {size} bytes with SHA-256 {digest} instead of {} with {}",
-                    source.position, source.size, source.digest
-                );
-                return Err(FetchError::Damaged(why));
-            }
-        }
+        fetch_one(hub, key, source, &path, stop).await?;
         paths.push(path);
     }
     Ok(paths)
 }
 
-async fn save(hub: &Hub, key: &LeaseKey, source: &LeaseSource, path: &Path) -> Result<(u64, Digest), ClientError> {
+async fn fetch_one(
+    hub: &Hub,
+    key: &LeaseKey,
+    source: &LeaseSource,
+    path: &Path,
+    stop: &CancellationToken,
+) -> Result<(), FetchError> {
+    let mut backoff = Backoff::default();
+    let mut tries = 0;
+    loop {
+        let why = match insist("getting a source", stop, || save(hub, key, source, path)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(why)) => why,
+            Err(Setback::Refused(ClientError::Local(error))) => return Err(FetchError::Disk(error)),
+            Err(setback) => return Err(FetchError::Hub(setback)),
+        };
+        tries += 1;
+        tracing::warn!(task.id = %key.task, source.position, why, "a source did not come whole");
+        if tries == TRIES {
+            return Err(FetchError::Damaged(format!(
+                "source {} did not come whole {TRIES} times: {why}",
+                source.position
+            )));
+        }
+        if !backoff.wait(stop).await {
+            return Err(FetchError::Hub(Setback::Stopped));
+        }
+    }
+}
+
+/// One try. An error is of the hub or our disk; that the bytes are not right is an answer.
+async fn save(hub: &Hub, key: &LeaseKey, source: &LeaseSource, path: &Path) -> Result<Try, ClientError> {
     let mut bytes = hub.source(key, source.position).await?;
     let mut file = fs_err::tokio::File::create(path).await?;
     let (mut size, mut digest) = (0, Sha256::new());
     while let Some(block) = bytes.next().await {
-        let block = block?;
+        let block = match block {
+            Ok(block) => block,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
         size += block.len() as u64;
         if size > source.size {
-            return Ok((size, Digest::from_bytes([0; 32])));
+            return Ok(Err(format!("it has more than {} bytes", source.size)));
         }
         digest.update(&block);
         file.write_all(&block).await?;
     }
     file.flush().await?;
-    Ok((size, Digest::from_bytes(digest.finalize().into())))
+    let digest = Digest::from_bytes(digest.finalize().into());
+    Ok(match (size, digest) == (source.size, source.digest) {
+        true => Ok(()),
+        false => Err(format!("{size} bytes with SHA-256 {digest} came, not {} with {}", source.size, source.digest)),
+    })
 }

@@ -74,7 +74,11 @@ impl<'a, 'b> Source<'a, 'b> {
     async fn rebuild_source(&mut self) -> Result<Vec<Dependency>, End> {
         match self.run(Script::Source).await? {
             0 => {}
-            status => return Err(self.attempt.failed(Cause::SourceInvalid, source_failure(status))),
+            status => {
+                let why =
+                    self.attempt.journal.seen().first_telling().map(|line| format!(": {line}")).unwrap_or_default();
+                return Err(self.attempt.failed(Cause::SourceInvalid, format!("{}{why}", source_failure(status))));
+            }
         }
         let collection = self.collect(Collect::Source, "results").await?;
         let [name] = collection.files.as_slice() else {
@@ -244,11 +248,11 @@ impl<'a, 'b> Source<'a, 'b> {
 }
 
 /// Why the source package did not make it, by the status of `build.sh`.
-fn source_failure(status: i32) -> String {
+const fn source_failure(status: i32) -> &'static str {
     match status {
-        64 => "the source package has no spec".to_owned(),
-        65 => "the source package has more than one spec".to_owned(),
-        66 => "rpm cannot unpack the source package".to_owned(),
-        _ => "rpmbuild refuses the spec".to_owned(),
+        64 => "the source package has no spec",
+        65 => "the source package has more than one spec",
+        66 => "rpm cannot unpack the source package",
+        _ => "rpmbuild refuses the spec",
     }
 }

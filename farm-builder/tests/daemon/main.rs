@@ -1,0 +1,9 @@
+//! The daemon with a real hub, a real database and real chroots.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod ends;
+mod outages;
+mod support;
+mod tasks;

@@ -1,0 +1,96 @@
+//! Tasks that come to their end.
+
+use farm_auth::Token;
+use farm_testing::{Process, Spec, srpm};
+
+use crate::{
+    common::SMALL,
+    support::{Farm, leftovers, write_token},
+};
+
+#[tokio::test]
+async fn a_task_is_built_and_its_results_are_at_the_hub() {
+    let farm = Farm::start();
+    let _builder = farm.builder("plain", "");
+    let job = farm.job(&[srpm("small", SMALL, &[])]).await;
+    assert_eq!(farm.ended(job).await, "succeeded");
+    assert_eq!(
+        farm.artifacts(job),
+        "build.log.gz small-1.0-1.mini12.src.rpm small-1.0-1.mini12.x86_64.rpm",
+        "{}",
+        farm.log(job).await
+    );
+    assert!(farm.log(job).await.contains("test 'small but real' = 'small but real'"));
+    let stages = farm.attempts(job, "(SELECT string_agg(s->>'stage', ',') FROM jsonb_array_elements(stages) s)");
+    assert_eq!(stages, "chroot,source,dependencies,prep,build,install,check,collect");
+    assert_eq!(farm.attempts(job, "stage"), "upload");
+}
+
+#[tokio::test]
+async fn a_package_that_does_not_build_brings_its_cause_and_the_lines_that_say_why() {
+    let farm = Farm::start();
+    let _builder = farm.builder("reasons", "");
+    let job = farm.job(&[Spec::named("broken").check("echo 'FAIL: adds'; exit 1").srpm()]).await;
+    assert_eq!(farm.ended(job).await, "failed");
+    assert_eq!(farm.attempts(job, "cause || '/' || stage"), "check/check");
+    assert!(farm.attempts(job, "excerpt").contains("FAIL: adds"));
+    assert_eq!(farm.artifacts(job), "build.log.gz");
+}
+
+#[tokio::test]
+async fn two_tasks_are_built_side_by_side_and_nothing_is_left_on_the_disk() {
+    let farm = Farm::start();
+    let mut builder = farm.builder("pair", "slots = 2");
+    // Each waits for the other, which two builds can only do by taking the same time.
+    let (one, two) = (Spec::named("one").build("sleep 2"), Spec::named("two").build("sleep 2"));
+    let jobs = [farm.job(&[one.srpm()]).await, farm.job(&[two.srpm()]).await];
+    for job in jobs {
+        assert_eq!(farm.ended(job).await, "succeeded");
+    }
+    let overlap = "SELECT max(started_at) < min(finished_at) FROM farm.attempt WHERE $1 > 0";
+    assert_eq!(farm.ask(jobs[0], overlap).as_deref(), Some("true"));
+    builder.terminate();
+    assert_eq!(leftovers("pair"), [""; 0].map(std::path::PathBuf::from));
+}
+
+#[tokio::test]
+async fn a_source_that_the_store_has_damaged_is_the_farms_fault() {
+    let farm = Farm::start();
+    let job = farm.job(&[Spec::named("damaged").srpm()]).await;
+    damage_all(&farm.store_folder());
+    let _builder = farm.builder("fault", "");
+    farm_testing::eventually("the fault", crate::support::SOON, async || {
+        farm.attempts(job, "outcome").starts_with("farm_fault").then_some(())
+    })
+    .await;
+    assert!(farm.attempts(job, "stage").starts_with("fetch"));
+    assert!(farm.attempts(job, "message").contains("did not come whole"), "{}", farm.attempts(job, "message"));
+}
+
+fn damage_all(folder: &std::path::Path) {
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            damage_all(&path);
+        } else {
+            let mut bytes = fs_err::read(&path).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            fs_err::remove_file(&path).unwrap();
+            fs_err::write(&path, bytes).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_builder_that_the_hub_does_not_know_says_so_and_ends() {
+    let farm = Farm::start();
+    let config = farm.builder_config("stranger", "");
+    write_token(&farm.dir.path().join("stranger"), &Token::generate());
+    let file = farm.dir.path().join("stranger.toml");
+    fs_err::write(&file, config).unwrap();
+    let mut command = std::process::Command::new(farm_testing::program("farm-builder", "farm-builder"));
+    command.arg("--config").arg(file);
+    let mut builder = Process::start("farm-builder", command);
+    assert_eq!(builder.wait(crate::support::SOON).code(), Some(1));
+    builder.wait_for_log("no builder has this token");
+}
