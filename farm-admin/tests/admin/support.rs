@@ -105,6 +105,16 @@ impl Farm {
     }
 }
 
+impl Drop for Farm {
+    /// The folder goes after the last process that writes there.
+    fn drop(&mut self) {
+        self.up.kill();
+        if !std::thread::panicking() {
+            self.wait_until_gone();
+        }
+    }
+}
+
 fn up(data: &Path, recipes: &[PathBuf]) -> (Process, String) {
     let mut command = command();
     command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(data);
