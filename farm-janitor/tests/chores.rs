@@ -1,0 +1,137 @@
+//! The chores, each on a real database and a real store.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{Read as _, Write as _};
+
+use bytes::Bytes;
+use farm_db::{
+    PgConnection, Pool, blobs, queue,
+    read::{self},
+    testing,
+};
+use farm_janitor::{
+    Config,
+    chores::{Report, Tools, reap, seal_logs, uploads},
+};
+use farm_store::{Store, StoreConfig};
+use farm_testing::TestDb;
+use farm_types::{LeaseKey, Outcome, TaskState};
+use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
+
+struct Farm {
+    db: TestDb,
+    conn: PgConnection,
+    tools: Tools,
+    _dir: tempfile::TempDir,
+}
+
+impl Farm {
+    /// Each chore runs with the janitor's own rights.
+    fn new() -> Self {
+        let (db, dir) = (TestDb::new(), tempfile::tempdir().unwrap());
+        let store = StoreConfig::Folder { path: dir.path().join("store") };
+        let config = Config {
+            database: db.url_as("farm_janitor"),
+            store: store.clone(),
+            spool: dir.path().join("spool"),
+            reap_seconds: 5,
+            reap_grace_seconds: 5,
+            seal_seconds: 30,
+            upload_idle_seconds: 3600,
+            metrics: None,
+            log: farm_daemon::LogConfig::default(),
+        };
+        let pool = Pool::new(&config.database, 2).unwrap();
+        let tools = Tools { pool, store: Store::open(&store, &config.spool).unwrap(), config };
+        Self { conn: db.connect(), db, tools, _dir: dir }
+    }
+
+    /// A task in the hands of a builder.
+    fn leased(&mut self) -> (testing::TestBuilder, LeaseKey) {
+        testing::platform(&mut self.conn, "f13-x86_64");
+        let builder = testing::builder(&mut self.conn, "b1");
+        testing::accepted(&mut self.conn, &["f13-x86_64"]);
+        let key = builder.claim_one(&mut self.conn);
+        (builder, key)
+    }
+
+    /// Moves the clock for the rows of a table, because nobody waits for hours.
+    fn pass(&self, statement: &str) {
+        use diesel::connection::SimpleConnection as _;
+        self.db.connect().batch_execute(statement).unwrap();
+    }
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_task_of_a_silent_builder_goes_back_to_the_queue() {
+    let mut farm = Farm::new();
+    let (builder, key) = farm.leased();
+    assert_eq!(reap::run_once(farm.tools.clone()).await.unwrap(), Report::default(), "the lease has not run out");
+
+    farm.pass("UPDATE farm.lease SET expires_at = now() - interval '6 seconds'");
+    assert_eq!(reap::run_once(farm.tools.clone()).await.unwrap(), Report { done: 1, more: false });
+    let task = read::task(&mut farm.conn, key.task).unwrap();
+    assert_eq!(task.state, TaskState::Pending);
+    assert_eq!(task.attempts[0].outcome, Some(Outcome::Lost));
+    assert!(builder.finish(&mut farm.conn, &key, Outcome::Succeeded).is_err(), "a late result was taken");
+}
+
+#[tokio::test]
+async fn the_log_of_a_lost_attempt_becomes_a_blob_of_all_that_had_arrived() {
+    let mut farm = Farm::new();
+    let (builder, key) = farm.leased();
+    let pieces: [&[u8]; 3] = [b"one\n", b"two\n", b"and a third that is longer\n"];
+    let mut start = 0;
+    for piece in pieces {
+        let length = u32::try_from(piece.len()).unwrap();
+        start = queue::append_log(&mut farm.conn, builder.id, &key, start, length, &gzip(piece)).unwrap();
+    }
+    farm.pass("UPDATE farm.lease SET expires_at = now() - interval '1 hour'");
+    reap::run_once(farm.tools.clone()).await.unwrap();
+    farm.pass("UPDATE farm.attempt SET finished_at = now() - interval '2 minutes'");
+
+    assert_eq!(seal_logs::run_once(farm.tools.clone()).await.unwrap().done, 1);
+    assert_eq!(seal_logs::run_once(farm.tools.clone()).await.unwrap().done, 0, "it was sealed before");
+    let place = read::log_place(&mut farm.conn, key.task, Some(key.attempt)).unwrap().unwrap();
+    assert!(
+        read::log_chunks(&mut farm.conn, key.task, key.attempt, 0).unwrap().is_empty(),
+        "the pieces are still there"
+    );
+    let blob = farm.tools.store.get(&place.blob.unwrap()).await.unwrap().bytes(1 << 20).await.unwrap();
+    let mut text = String::new();
+    MultiGzDecoder::new(&blob[..]).read_to_string(&mut text).unwrap();
+    assert_eq!(text.as_bytes(), pieces.concat());
+}
+
+#[tokio::test]
+async fn the_log_of_a_running_attempt_is_left_alone() {
+    let mut farm = Farm::new();
+    let (builder, key) = farm.leased();
+    queue::append_log(&mut farm.conn, builder.id, &key, 0, 4, &gzip(b"one\n")).unwrap();
+    assert_eq!(seal_logs::run_once(farm.tools.clone()).await.unwrap().done, 0);
+}
+
+#[tokio::test]
+async fn an_upload_that_nobody_goes_on_with_is_forgotten_and_its_bytes_too() {
+    let mut farm = Farm::new();
+    let stale = blobs::begin_upload(&mut farm.conn, "alice", &testing::digest(), 100).unwrap();
+    let fresh = blobs::begin_upload(&mut farm.conn, "alice", &testing::digest(), 100).unwrap();
+    for upload in [&stale, &fresh] {
+        let mut staged = farm.tools.store.stage(upload.id).await.unwrap();
+        staged.append(Bytes::from_static(b"some")).await.unwrap();
+        staged.flush().await.unwrap();
+    }
+    farm.pass(&format!("UPDATE farm.upload SET touched_at = now() - interval '2 hours' WHERE id = '{}'", stale.id));
+
+    assert_eq!(uploads::run_once(farm.tools.clone()).await.unwrap().done, 1);
+    assert_eq!(farm.tools.store.staged_len(stale.id).await.unwrap(), None);
+    assert_eq!(farm.tools.store.staged_len(fresh.id).await.unwrap(), Some(4));
+    assert!(blobs::find_upload(&mut farm.conn, "alice", stale.id).is_err());
+    assert!(blobs::find_upload(&mut farm.conn, "alice", fresh.id).is_ok());
+}
