@@ -2,6 +2,7 @@
 //! file, in turns, and the memory that the server took.
 //!
 //! `FARM_BENCH_MIB` (1024) and `FARM_BENCH_ROUNDS` (5) say how much.
+#![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use std::{
     io::Write as _,

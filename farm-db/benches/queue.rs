@@ -2,6 +2,7 @@
 //! on one server and one database, so that a machine that is slow for a while is slow for both.
 //!
 //! `FARM_BENCH_ROUNDS` (5), `FARM_BENCH_SECONDS` (5) and `FARM_BENCH_CLIENTS` (8) say how much.
+#![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use std::{
     process::Command,

@@ -36,7 +36,7 @@ pub(crate) struct UpArgs {
 
 pub(crate) fn run(farm: &FarmArgs, args: &UpArgs) -> anyhow::Result<()> {
     // What goes wrong while the farm runs; each daemon has a log of its own.
-    farm_daemon::log_to_stderr("warn", LogFormat::Text)?;
+    farm_daemon::log_to_stderr("warn,farm_admin=info", LogFormat::Text)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(up(farm, args))
 }
