@@ -1,6 +1,6 @@
 //! The daemon: claims tasks from the hub, lets a driver build them, and brings back what came of it.
 //!
-//! - [`run`]: slots, the claim loop, draining;
+//! - [`mod@run`]: slots, the claim loop, draining;
 //! - [`assignment`]: one claimed task, from its sources to its end;
 //! - [`board`]: what is held, its renewal, and orders to stop;
 //! - [`courier`]: stages and log on their way to the hub;
