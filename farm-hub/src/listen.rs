@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use farm_daemon::Backoff;
-use farm_db::{Channel, DbError, Listener, Notification, queue};
+use farm_db::{Channel, DbError, Heard, Notification, queue};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
@@ -15,38 +14,24 @@ use crate::{
 /// The least time between two looks, however often one is asked for.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
-/// Listens on one connection, and connects again whenever it is lost.
+/// Listens on one connection, has everybody look whenever it is new, and passes on what it hears.
 pub(crate) async fn listen(hub: Shared) -> anyhow::Result<()> {
-    let mut backoff = Backoff::default();
-    let shutdown = hub.shutdown.clone();
-    while let Some(error) = shutdown.run_until_cancelled(hear(&hub, &mut backoff)).await {
-        warn!(%error, "notifications of the database are not heard; connecting again");
-        hub.hearing.send_replace(false);
-        metrics::counter!("farm_hub_listener_reconnects_total").increment(1);
-        if !backoff.wait(&shutdown).await {
-            break;
+    let listening = farm_db::listen(&hub.config.database, &[Channel::Ready, Channel::Orders], |heard| match heard {
+        Heard::Connected => {
+            info!("listening to the database");
+            hub.hearing.send_replace(true);
+            hub.waiting.ask_for_look();
+            hub.orders.ring_all();
         }
-    }
+        Heard::Told(notification) => pass_on(&hub, &notification),
+        Heard::Lost(error) => {
+            warn!(%error, "notifications of the database are not heard; connecting again");
+            hub.hearing.send_replace(false);
+            metrics::counter!("farm_hub_listener_reconnects_total").increment(1);
+        }
+    });
+    hub.shutdown.run_until_cancelled(listening).await;
     Ok(())
-}
-
-/// Subscribes, has everybody look, and passes on what it hears until the connection is lost.
-async fn hear(hub: &Hub, backoff: &mut Backoff) -> DbError {
-    let mut listener = match Listener::connect(&hub.config.database, &[Channel::Ready, Channel::Orders]).await {
-        Ok(listener) => listener,
-        Err(error) => return error,
-    };
-    backoff.reset();
-    info!("listening to the database");
-    hub.hearing.send_replace(true);
-    hub.waiting.ask_for_look();
-    hub.orders.ring_all();
-    loop {
-        match listener.next().await {
-            Ok(notification) => pass_on(hub, &notification),
-            Err(error) => return error,
-        }
-    }
 }
 
 /// Anybody with a way to the database may notify, so a payload is believed only as far as it can be read.

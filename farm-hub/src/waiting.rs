@@ -40,6 +40,8 @@ pub(crate) struct Waiting {
 struct List {
     last: Ticket,
     waiters: BTreeMap<Ticket, Entry>,
+    /// How many of them are not busy.
+    waiting: usize,
 }
 
 struct Entry {
@@ -72,7 +74,6 @@ impl Waiting {
         list.last += 1;
         let ticket = list.last;
         list.waiters.insert(ticket, entry);
-        self.count(&list);
         Waiter { waiting: self, ticket, bell }
     }
 
@@ -137,15 +138,14 @@ impl Waiting {
         self.look.notified().await;
     }
 
-    /// How many wait, as it changes.
+    /// How many wait and are not looking just now, as it changes.
     pub(crate) fn number(&self) -> watch::Receiver<usize> {
         self.number.subscribe()
     }
 
     fn count(&self, list: &List) {
-        let number = list.waiters.len();
-        self.number.send_replace(number);
-        metrics::gauge!("farm_hub_waiters").set(u32::try_from(number).unwrap_or(u32::MAX));
+        self.number.send_replace(list.waiting);
+        metrics::gauge!("farm_hub_waiters").set(u32::try_from(list.waiting).unwrap_or(u32::MAX));
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
@@ -171,31 +171,37 @@ impl Waiter<'_> {
         self.set_busy(false);
         loop {
             self.bell.notified().await;
-            let mut list = self.waiting.list();
-            if let Some(entry) = list.waiters.get_mut(&self.ticket)
-                && !entry.rung.is_empty()
-            {
-                entry.busy = true;
-                return std::mem::take(&mut entry.rung);
+            let rung = self.rung();
+            if !rung.is_empty() {
+                self.set_busy(true);
+                return rung;
             }
         }
     }
 
+    fn rung(&self) -> Vec<Wake> {
+        let mut list = self.waiting.list();
+        list.waiters.get_mut(&self.ticket).map(|entry| std::mem::take(&mut entry.rung)).unwrap_or_default()
+    }
+
     fn set_busy(&self, busy: bool) {
-        if let Some(entry) = self.waiting.list().waiters.get_mut(&self.ticket) {
-            entry.busy = busy;
+        let mut list = self.waiting.list();
+        let List { waiters, waiting, .. } = &mut *list;
+        let Some(entry) = waiters.get_mut(&self.ticket).filter(|entry| entry.busy != busy) else { return };
+        entry.busy = busy;
+        if busy {
+            *waiting -= 1
+        } else {
+            *waiting += 1
         }
+        self.waiting.count(&list);
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let left = {
-            let mut list = self.waiting.list();
-            let left = list.waiters.remove(&self.ticket);
-            self.waiting.count(&list);
-            left
-        };
+        self.set_busy(true);
+        let left = self.waiting.list().waiters.remove(&self.ticket);
         for wake in left.into_iter().flat_map(|entry| entry.rung) {
             self.waiting.wake(wake);
         }

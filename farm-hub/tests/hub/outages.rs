@@ -35,11 +35,13 @@ async fn tasks_are_handed_out_after_the_database_was_restarted_under_a_waiting_h
     let farm = Farm::start_on(cluster.database(), |_| {}).await;
     farm.ready().await;
     let builder = farm.builder("one").await;
-    let claim = tokio::spawn(async move { claim_patiently(&builder).await });
-    farm.wait_for_waiters(1).await;
-    tokio::task::spawn_blocking(move || cluster.restart(Shutdown::Crash)).await.unwrap();
-    let job = farm.job(&["a-x86_64"]);
-    let leases = tokio::time::timeout(SOON, claim).await.expect("the task was not handed out").unwrap();
+    let restart_and_submit = async {
+        farm.wait_for_waiters(1).await;
+        tokio::task::spawn_blocking(move || cluster.restart(Shutdown::Crash)).await.unwrap();
+        farm.job(&["a-x86_64"])
+    };
+    let both = async { tokio::join!(restart_and_submit, claim_patiently(&farm, &builder)) };
+    let (job, leases) = tokio::time::timeout(2 * SOON, both).await.expect("the task was not handed out");
     assert_eq!(leases[0].job, job);
 }
 
@@ -61,11 +63,12 @@ async fn without_its_database_the_hub_asks_to_come_again() {
 }
 
 /// As a real builder does: whoever was looking into the queue just then is asked to come again.
-async fn claim_patiently(builder: &Builder) -> Vec<Lease> {
+async fn claim_patiently(farm: &Farm, builder: &Builder) -> Vec<Lease> {
     loop {
         let answer = builder.post("claim", None, &builder.claim_request(1, 60)).await;
         if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
             return ok::<Claimed>(answer).await.leases;
         }
+        farm.ready().await;
     }
 }
