@@ -31,5 +31,5 @@ pub mod testing;
 
 pub use diesel::PgConnection;
 pub use error::{DbError, Result};
-pub use listen::{Channel, Listener, Notification};
+pub use listen::{Channel, Heard, Listener, Notification, listen};
 pub use pool::Pool;

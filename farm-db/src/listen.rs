@@ -11,8 +11,10 @@ use std::{
     ffi::{CStr, CString},
     os::fd::RawFd,
     ptr::NonNull,
+    time::Duration,
 };
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::{DbError, Result};
@@ -50,6 +52,45 @@ pub struct Notification {
     pub channel: Channel,
     /// A hint at what.
     pub payload: String,
+}
+
+/// What there is to hear.
+#[derive(Debug)]
+pub enum Heard {
+    /// The connection is there, for the first time or again. Look at the tables: what happened before was told to nobody.
+    Connected,
+    /// Something happened.
+    Told(Notification),
+    /// The connection was lost, or cannot be had; the next try is after a pause.
+    Lost(DbError),
+}
+
+/// Listens until it is dropped: connects, tells what it hears, and connects again with growing pauses whenever the
+/// connection is lost.
+pub async fn listen(conninfo: &str, channels: &[Channel], mut hear: impl FnMut(Heard)) {
+    let plan = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(250))
+        .with_max_delay(Duration::from_secs(15))
+        .with_jitter()
+        .without_max_times();
+    let mut pauses = plan.build();
+    loop {
+        let error = match Listener::connect(conninfo, channels).await {
+            Ok(mut listener) => {
+                pauses = plan.build();
+                hear(Heard::Connected);
+                loop {
+                    match listener.next().await {
+                        Ok(notification) => hear(Heard::Told(notification)),
+                        Err(error) => break error,
+                    }
+                }
+            }
+            Err(error) => error,
+        };
+        hear(Heard::Lost(error));
+        tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+    }
 }
 
 /// A connection that only listens. On any error drop it, connect anew, and look at the tables again.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use farm_daemon::{Backoff, CancellationToken, Supervisor, http, ready};
 use farm_db::{
-    Channel, DbError, Listener, Pool,
+    Channel, Heard, Pool,
     publish::{self, Publication, Repository},
 };
 use farm_store::Store;
@@ -84,31 +84,14 @@ impl Publisher {
 
     /// Wakes the work: after each change of a job, and after each time the connection was away.
     async fn listen(self: Arc<Self>, conninfo: String) -> anyhow::Result<()> {
-        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-        while !self.shutdown.is_cancelled() {
-            let error = tokio::select! {
-                error = self.hear(&conninfo, &mut backoff) => error,
-                () = self.shutdown.cancelled() => return Ok(()),
-            };
-            warn!("not listening for what is built: {error}; looking every {} s meanwhile", self.config.rescan_seconds);
-            backoff.wait(&self.shutdown).await;
-        }
-        Ok(())
-    }
-
-    async fn hear(&self, conninfo: &str, backoff: &mut Backoff) -> DbError {
-        let mut listener = match Listener::connect(conninfo, &[Channel::Job]).await {
-            Ok(listener) => listener,
-            Err(error) => return error,
-        };
-        backoff.reset();
-        loop {
+        let rescan = self.config.rescan_seconds;
+        let listening = farm_db::listen(&conninfo, &[Channel::Job], |heard| match heard {
             // Any number of these while a look is under way become one more look.
-            self.built.notify_one();
-            if let Err(error) = listener.next().await {
-                return error;
-            }
-        }
+            Heard::Connected | Heard::Told(_) => self.built.notify_one(),
+            Heard::Lost(error) => warn!("not listening for what is built: {error}; looking every {rescan} s meanwhile"),
+        });
+        self.shutdown.run_until_cancelled(listening).await;
+        Ok(())
     }
 
     async fn work(self: Arc<Self>) -> anyhow::Result<()> {

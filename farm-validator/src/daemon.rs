@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use farm_daemon::{Backoff, CancellationToken, Supervisor, http, ready};
 use farm_db::{
-    Channel, DbError, Listener, Pool,
+    Channel, Heard, Pool,
     intake::{self, Decided, Decision, UndecidedJob},
 };
 use farm_rpm::Limits;
@@ -57,31 +57,18 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 impl Validator {
     /// Wakes the workers: after each submission, and after each time the connection was away.
     async fn listen(self: Arc<Self>, conninfo: String) -> anyhow::Result<()> {
-        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-        while !self.shutdown.is_cancelled() {
-            let error = tokio::select! {
-                error = self.hear(&conninfo, &mut backoff) => error,
-                () = self.shutdown.cancelled() => return Ok(()),
-            };
-            warn!("not listening for submitted jobs: {error}; looking every {} s meanwhile", self.rescan.as_secs());
-            backoff.wait(&self.shutdown).await;
-        }
-        Ok(())
-    }
-
-    async fn hear(&self, conninfo: &str, backoff: &mut Backoff) -> DbError {
-        let mut listener = match Listener::connect(conninfo, &[Channel::Submitted]).await {
-            Ok(listener) => listener,
-            Err(error) => return error,
-        };
-        backoff.reset();
-        loop {
-            self.submitted.notify_waiters();
-            self.submitted.notify_one();
-            if let Err(error) = listener.next().await {
-                return error;
+        let rescan = self.rescan.as_secs();
+        let listening = farm_db::listen(&conninfo, &[Channel::Submitted], |heard| match heard {
+            Heard::Connected | Heard::Told(_) => {
+                self.submitted.notify_waiters();
+                self.submitted.notify_one();
             }
-        }
+            Heard::Lost(error) => {
+                warn!("not listening for submitted jobs: {error}; looking every {rescan} s meanwhile")
+            }
+        });
+        self.shutdown.run_until_cancelled(listening).await;
+        Ok(())
     }
 
     async fn work(self: Arc<Self>) -> anyhow::Result<()> {

@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use farm_daemon::{Backoff, CancellationToken};
-use farm_db::{Channel, Listener};
+use farm_daemon::CancellationToken;
+use farm_db::{Channel, Heard};
 use farm_types::JobId;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -42,32 +42,22 @@ impl Watch {
     /// Passes on what the database tells, until the end. Whoever watches looks again after each new connection, as what
     /// happened without one was told to nobody.
     pub async fn listen(self, conninfo: String, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let mut backoff = Backoff::default();
-        loop {
-            let connected = tokio::select! {
-                connected = self.listen_once(&conninfo, &mut backoff) => connected,
-                () = shutdown.cancelled() => return Ok(()),
-            };
-            if let Err(error) = connected {
+        let listening = farm_db::listen(&conninfo, &[Channel::Job], |heard| match heard {
+            Heard::Connected => {
+                info!("listening for changes of jobs");
+                self.lock().values().for_each(|cell| cell.changes.send_modify(|()| {}));
+            }
+            Heard::Told(notification) => {
+                if let Ok(job) = notification.payload.parse() {
+                    self.changed(job);
+                }
+            }
+            Heard::Lost(error) => {
                 warn!(%error, "changes of jobs are not heard of at the moment; pages look by themselves until then");
             }
-            if !backoff.wait(&shutdown).await {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn listen_once(&self, conninfo: &str, backoff: &mut Backoff) -> farm_db::Result<()> {
-        let mut listener = Listener::connect(conninfo, &[Channel::Job]).await?;
-        info!("listening for changes of jobs");
-        backoff.reset();
-        self.lock().values().for_each(|cell| cell.changes.send_modify(|()| {}));
-        loop {
-            let notification = listener.next().await?;
-            if let Ok(job) = notification.payload.parse() {
-                self.changed(job);
-            }
-        }
+        });
+        shutdown.run_until_cancelled(listening).await;
+        Ok(())
     }
 
     fn changed(&self, job: JobId) {
