@@ -63,26 +63,58 @@ async function refresh() {
   }
 }
 
+// Events of the server, until a handler says that there will be no more. A browser has six connections to a server, for
+// all its pages together, so a page that is hidden gives its own back, and goes on from there when it is seen again.
+function feed(url, handlers) {
+  let source;
+  let last;
+  let ended = false;
+  const close = () => {
+    source?.close();
+    source = undefined;
+  };
+  const open = () => {
+    if (source || ended || document.hidden) return;
+    source = new EventSource(last ? url.replace(/start=\d+/, `start=${last}`) : url);
+    for (const [name, handle] of Object.entries(handlers)) {
+      source.addEventListener(name, (event) => {
+        last = event.lastEventId || last;
+        ended = handle(event) === "end";
+        if (ended) close();
+      });
+    }
+    source.addEventListener("error", () => {
+      // The browser comes back by itself, unless the server refused.
+      if (source?.readyState !== EventSource.CLOSED) return;
+      close();
+      setTimeout(open, 5000);
+    });
+  };
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  open();
+}
+
 function followJob(url) {
-  const events = new EventSource(url);
-  events.addEventListener("job", async (event) => {
-    const ended = ["succeeded", "failed", "cancelled", "rejected"].includes(JSON.parse(event.data).progress);
-    if (ended) events.close();
-    await refresh();
+  feed(url, {
+    job: (event) => {
+      refresh();
+      const { progress } = JSON.parse(event.data);
+      return ["succeeded", "failed", "cancelled", "rejected"].includes(progress) ? "end" : "";
+    },
   });
 }
 
 function followLog(log) {
-  const events = new EventSource(log.dataset.log);
-  const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-  events.addEventListener("log", (event) => {
-    const stay = atEnd();
-    log.append(JSON.parse(event.data).text);
-    // A page is no place for a log of a hundred megabytes.
-    while (log.childNodes.length > 2000) log.firstChild.remove();
-    if (stay) log.scrollTop = log.scrollHeight;
+  feed(log.dataset.log, {
+    log: (event) => {
+      const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+      log.append(JSON.parse(event.data).text);
+      // A page is no place for a log of a hundred megabytes.
+      while (log.childNodes.length > 2000) log.firstChild.remove();
+      if (atEnd) log.scrollTop = log.scrollHeight;
+    },
+    end: () => "end",
   });
-  events.addEventListener("end", () => events.close());
 }
 
 const { job, refresh: every } = document.body.dataset;

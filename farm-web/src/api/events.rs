@@ -22,6 +22,8 @@ use crate::{App, error::Result, extract::Name, viewer::Viewer};
 const PACE: Duration = Duration::from_millis(200);
 /// How often a viewer looks by itself, in case that a notification got lost.
 const LOOK: Duration = Duration::from_secs(15);
+/// When a viewer looks again that could not.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A job at once and after each change, until its end.
 #[utoipa::path(get, path = "/jobs/{id}/events", tag = "jobs", params(("id" = i64, Path)),
@@ -41,7 +43,7 @@ fn changes(app: App, id: JobId) -> impl Stream<Item = Result<Event, Infallible>>
         let mut watcher = app.watch.job(id);
         let mut last = String::new();
         loop {
-            let looked = Instant::now();
+            let (looked, mut next) = (Instant::now(), LOOK);
             match app.db(move |conn| read::job(conn, id)).await {
                 Ok(job) => {
                     let json = serde_json::to_string(&job).unwrap_or_default();
@@ -53,12 +55,15 @@ fn changes(app: App, id: JobId) -> impl Stream<Item = Result<Event, Infallible>>
                         return;
                     }
                 }
-                // The viewer keeps what it has; the next look may succeed.
-                Err(error) => tracing::debug!(%error, job.id = %id, "a viewer of the job could not look"),
+                // The viewer keeps what it has.
+                Err(error) => {
+                    tracing::debug!(%error, job.id = %id, "a viewer of the job could not look");
+                    next = AGAIN;
+                }
             }
             tokio::select! {
                 () = watcher.changed() => {}
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(next) => {}
                 // The viewer comes back, to the process that follows this one.
                 () = app.shutdown.cancelled() => return,
             }

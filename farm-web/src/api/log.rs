@@ -29,9 +29,8 @@ const NO_BUFFERING: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffe
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Which part of a log.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
-#[derive(Default)]
 #[into_params(parameter_in = Query)]
 pub struct LogQuery {
     /// The attempt; the latest when absent.

@@ -16,7 +16,9 @@ impl Plain {
         let mut held = std::mem::take(&mut self.held);
         held.extend_from_slice(bytes);
         self.held = held.split_off(held.len() - incomplete(&held));
-        self.escapes.strip_next(&held).map(String::from_utf8_lossy).collect()
+        // Before the escapes go: what takes them out would take these bytes too.
+        let text = String::from_utf8_lossy(&held);
+        self.escapes.strip_next(text.as_bytes()).map(String::from_utf8_lossy).collect()
     }
 
     /// How many bytes wait.

@@ -6,7 +6,8 @@ use farm_api::{
     client::{JobEvent, JobEvents, PeopleClient, Transport},
     people::Job,
 };
-use farm_testing::{DEADLINE, eventually};
+use farm_postgres::Shutdown;
+use farm_testing::{Cluster, DEADLINE, eventually};
 use farm_types::{Progress, Stage};
 
 use crate::farm::Farm;
@@ -76,4 +77,16 @@ async fn nothing_is_left_of_viewers_that_went() {
     assert_eq!(farm.app.watch.watched(), 1);
     drop(viewers);
     eventually("the end of all viewers", DEADLINE, async || (farm.app.watch.watched() == 0).then_some(())).await;
+}
+
+#[tokio::test]
+async fn who_watches_hears_of_changes_also_after_the_database_was_restarted() {
+    let cluster = Cluster::own();
+    let farm = Farm::on(cluster.database(), |_| {});
+    let id = farm.submit(&["a.src.rpm"]).await;
+    let mut events = client(&farm).await.events(id);
+    assert_eq!(next(&mut events).await.unwrap().progress, Progress::Submitted);
+    cluster.restart(Shutdown::Crash);
+    farm.accept();
+    until(&mut events, Progress::Queued).await;
 }

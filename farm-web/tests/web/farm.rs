@@ -63,7 +63,12 @@ impl Farm {
 
     /// With something changed in the configuration.
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let db = Arc::new(TestDb::new());
+        Self::on(TestDb::new(), change)
+    }
+
+    /// On a database of the test's own.
+    pub fn on(db: TestDb, change: impl FnOnce(&mut Config)) -> Self {
+        let db = Arc::new(db);
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config {
             database: db.url_as("farm_web"),

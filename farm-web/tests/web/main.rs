@@ -1,4 +1,5 @@
 //! farm-web on a real database, a real store and in a real browser.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod artifacts;
 mod browser;
@@ -8,5 +9,6 @@ mod farm;
 mod jobs;
 mod logs;
 mod pages;
+mod process;
 mod refusals;
 mod uploads;
