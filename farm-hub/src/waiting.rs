@@ -65,6 +65,27 @@ impl Entry {
     }
 }
 
+impl List {
+    fn set_busy(&mut self, ticket: Ticket, busy: bool) {
+        let Some(entry) = self.waiters.get_mut(&ticket).filter(|entry| entry.busy != busy) else { return };
+        entry.busy = busy;
+        if busy {
+            self.waiting -= 1;
+        } else {
+            self.waiting += 1;
+        }
+    }
+
+    /// Takes what a waiter was woken for; if it was, it is busy.
+    fn answer(&mut self, ticket: Ticket) -> Vec<Wake> {
+        let rung = self.waiters.get_mut(&ticket).map(|entry| std::mem::take(&mut entry.rung)).unwrap_or_default();
+        if !rung.is_empty() {
+            self.set_busy(ticket, true);
+        }
+        rung
+    }
+}
+
 impl Waiting {
     /// Joins those who wait. It is taken to be busy until it first waits.
     pub(crate) fn join(&self, builder: BuilderId, serves: Vec<PlatformName>) -> Waiter<'_> {
@@ -143,7 +164,9 @@ impl Waiting {
         self.number.subscribe()
     }
 
-    fn count(&self, list: &List) {
+    fn count(&self) {
+        // Sent under the lock, so that the last number is the right one.
+        let list = self.list();
         self.number.send_replace(list.waiting);
         metrics::gauge!("farm_hub_waiters").set(u32::try_from(list.waiting).unwrap_or(u32::MAX));
     }
@@ -168,40 +191,27 @@ impl Waiter<'_> {
 
     /// Waits to be woken, and answers what for. From then on it is busy until it waits again.
     pub(crate) async fn woken(&self) -> Vec<Wake> {
-        self.set_busy(false);
+        self.waiting.list().set_busy(self.ticket, false);
+        self.waiting.count();
         loop {
             self.bell.notified().await;
-            let rung = self.rung();
+            let rung = self.waiting.list().answer(self.ticket);
             if !rung.is_empty() {
-                self.set_busy(true);
+                self.waiting.count();
                 return rung;
             }
         }
-    }
-
-    fn rung(&self) -> Vec<Wake> {
-        let mut list = self.waiting.list();
-        list.waiters.get_mut(&self.ticket).map(|entry| std::mem::take(&mut entry.rung)).unwrap_or_default()
-    }
-
-    fn set_busy(&self, busy: bool) {
-        let mut list = self.waiting.list();
-        let List { waiters, waiting, .. } = &mut *list;
-        let Some(entry) = waiters.get_mut(&self.ticket).filter(|entry| entry.busy != busy) else { return };
-        entry.busy = busy;
-        if busy {
-            *waiting -= 1
-        } else {
-            *waiting += 1
-        }
-        self.waiting.count(&list);
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.set_busy(true);
-        let left = self.waiting.list().waiters.remove(&self.ticket);
+        let left = {
+            let mut list = self.waiting.list();
+            list.set_busy(self.ticket, true);
+            list.waiters.remove(&self.ticket)
+        };
+        self.waiting.count();
         for wake in left.into_iter().flat_map(|entry| entry.rung) {
             self.waiting.wake(wake);
         }

@@ -166,7 +166,7 @@ async fn two_hubs_hand_out_a_task_once_and_a_builder_may_call_either() {
     let second = farm.second_hub().await;
     let here = farm.builder("here").await;
     let there = farm.builder("there").await.at(&second);
-    let claims = [here.clone(), there.clone()].map(|builder| tokio::spawn(async move { builder.claim(1, 5).await }));
+    let claims = [here.clone(), there.clone()].map(|builder| tokio::spawn(async move { builder.claim(1, 3).await }));
     farm.wait_for_waiters(1).await;
     farm.job(&["a-x86_64"]);
     let [here_got, there_got] = claims.map(|claim| async { claim.await.unwrap() });
