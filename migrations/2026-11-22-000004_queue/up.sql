@@ -19,7 +19,8 @@ DECLARE
   v_lease farm.lease;
   v_jobs bigint[] := '{}';
 BEGIN
-  -- A claim of the earlier life is either over, and its leases are seen here, or waits for this lock and is refused then.
+  -- A claim of the earlier life either has its leases already, which are seen once this lock is there, or looks at the
+  -- instance again after it waited for this lock, and is refused.
   PERFORM FROM farm.builder WHERE id = p_builder FOR UPDATE;
   IF NOT EXISTS (SELECT FROM farm.builder WHERE id = p_builder AND instance = p_instance) THEN
     FOR v_lease IN
@@ -94,6 +95,14 @@ BEGIN
   RETURN v_task.job_id;
 END $$;
 
+-- Refuses what a life of a builder asks for that is over.
+CREATE FUNCTION farm.be_alive(p_builder int, p_instance uuid) RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM farm.builder WHERE id = p_builder AND instance = p_instance) THEN
+    PERFORM farm.refuse('conflict', 'this life of the builder is over: another one said hello');
+  END IF;
+END $$;
+
 -- Gives a builder up to so many tasks. Each platform is looked at from its head and no row is locked in the look, then
 -- the best are locked, whoever is locked already being left to whoever locked it. `waited`: seconds since it could be had.
 CREATE FUNCTION farm.claim(p_builder int, p_instance uuid, p_want int, p_lease interval)
@@ -104,10 +113,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   v_platforms text[] := farm.platforms_of(p_builder);
 BEGIN
-  PERFORM FROM farm.builder WHERE id = p_builder AND instance = p_instance FOR KEY SHARE;
-  IF NOT FOUND THEN
-    PERFORM farm.refuse('conflict', 'this life of the builder is over: another one said hello');
-  END IF;
+  PERFORM farm.be_alive(p_builder, p_instance);
   -- A builder without work shows itself by claiming; rarely, as this is a write.
   UPDATE farm.builder SET last_seen_at = now() WHERE id = p_builder AND last_seen_at < now() - interval '10 seconds';
   RETURN QUERY
@@ -143,6 +149,11 @@ BEGIN
           FROM farm.source s JOIN farm.blob b ON b.digest = s.digest WHERE s.job_id = t.job_id),
          extract(epoch FROM clock_timestamp() - t.not_before)::double precision
   FROM told t JOIN farm.platform p ON p.name = t.platform;
+  IF FOUND THEN
+    -- The new attempts hold a lock on the builder (their foreign key), so a hello is either over or waits for us. Not
+    -- before, and not where there is nothing to claim: a lock is a write.
+    PERFORM farm.be_alive(p_builder, p_instance);
+  END IF;
 END $$;
 
 -- Proves a lease; every write of a builder goes through here. The row stays locked, so that it cannot be reaped meanwhile.
