@@ -127,3 +127,31 @@ fn unreadable(status: StatusCode, message: String) -> HubError {
         _ => HubError::bad_request(message),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(error: impl Into<HubError>) -> (u16, bool) {
+        let response = error.into().into_response();
+        (response.status().as_u16(), response.headers().contains_key(header::RETRY_AFTER))
+    }
+
+    #[test]
+    fn what_passes_is_told_apart_from_what_an_operator_has_to_mend_and_from_our_mistakes() {
+        assert_eq!(status(DbError::Unavailable("away".to_owned())), (503, true));
+        assert_eq!(
+            status(StoreError::Io { doing: "write".to_owned(), source: std::io::Error::other("bad disk") }),
+            (503, true)
+        );
+        assert_eq!(status(StoreError::Full { store: "folder".to_owned(), asked: 1 }), (507, false));
+        assert_eq!(status(DbError::LeaseLost("gone".to_owned())), (410, false));
+        assert_eq!(status(DbError::Data("odd".to_owned())), (500, false));
+    }
+
+    #[test]
+    fn the_details_of_a_mistake_are_for_the_log_alone() {
+        let body = HubError::from(DbError::Data("secret".to_owned())).into_body();
+        assert!(body.message.contains("under the number") && !body.message.contains("secret"), "{}", body.message);
+    }
+}

@@ -25,7 +25,7 @@ pub(crate) fn router(hub: Shared) -> Router {
         .route("/hub/v1/sources/{position}", get(calls::sources::source))
         .route("/hub/v1/log", put(calls::log::log).layer(DefaultBodyLimit::max(calls::log::MAX_PIECE)))
         .route("/hub/v1/blobs/{sha256}", put(calls::blobs::blob))
-        .route("/hub/v1/finish", post(calls::finish::finish))
+        .route("/hub/v1/finish", post(calls::finish::finish).layer(DefaultBodyLimit::max(calls::finish::MAX_END)))
         .route("/hub/v1/release", post(calls::release::release))
         .with_state(hub)
         .merge(health)

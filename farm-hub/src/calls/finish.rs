@@ -12,6 +12,9 @@ use crate::{
     hub::Shared,
 };
 
+/// The longest end of an attempt that is taken: thousands of packages and a long excerpt.
+pub(crate) const MAX_END: usize = 8 << 20;
+
 /// The attempt has ended. What is not right is refused before the lease is touched, so it can be sent again, mended.
 pub(crate) async fn finish(
     State(hub): State<Shared>,
