@@ -1,6 +1,6 @@
 //! farm-web: status pages, the API for people and scripts ([`farm_api::people`]), uploads, live logs.
 //!
-//! - [`run`], [`Config`], [`App`] and [`router`]: the process, what it has to know, what requests share, all routes;
+//! - [`run()`], [`Config`], [`App`] and [`router`]: the process, what it has to know, what requests share, all routes;
 //! - `api`: the JSON API, documented in itself at `/api/v1/openapi.json`; `artifacts`: downloads;
 //! - `pages`: the same data for people, made from the same types by the templates in `templates/`;
 //! - `log`, [`watch`]: logs as they grow, jobs as they change;
@@ -28,5 +28,5 @@ pub use app::App;
 pub use config::Config;
 pub use error::AppError;
 pub use identity::Identity;
-pub use routes::{openapi, router};
+pub use routes::router;
 pub use run::run;

@@ -8,7 +8,6 @@ use axum::{
 };
 use farm_api::error::ErrorCode;
 use farm_daemon::http::health_routes;
-use utoipa::openapi::OpenApi;
 
 use crate::{App, api, artifacts, error::AppError, guard::guard, pages};
 
@@ -30,11 +29,6 @@ pub fn router(app: App) -> Router {
         .merge(health)
         .layer(middleware::from_fn(guard))
         .layer(middleware::from_fn(pages::refusals))
-}
-
-/// The document that describes the API.
-pub fn openapi() -> OpenApi {
-    api::openapi::complete(api::routes().merge(artifacts::routes()).into_openapi())
 }
 
 async fn nothing_here(uri: Uri) -> AppError {

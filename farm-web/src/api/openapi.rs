@@ -22,7 +22,7 @@ pub fn route(document: OpenApi) -> Router<App> {
 }
 
 /// Adds what all calls have in common.
-pub fn complete(mut document: OpenApi) -> OpenApi {
+fn complete(mut document: OpenApi) -> OpenApi {
     document.info = Info::new("Farm", env!("CARGO_PKG_VERSION"));
     document.info.description = Some(DESCRIPTION.to_owned());
     let components = document.components.get_or_insert_default();

@@ -16,6 +16,7 @@ use farm_db::blobs;
 use farm_store::{Staged, StoreError};
 use futures::{Stream, StreamExt};
 use serde::Deserialize;
+use tracing::Instrument as _;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -109,7 +110,7 @@ pub async fn receive(
         return Ok(Json(Upload { id: Some(id), offset: staged.len(), size: upload.size, complete: false }));
     }
     // On its own: a sender that goes now must not stop it halfway.
-    tokio::spawn(finish(app, upload, staged)).await?.map(Json)
+    tokio::spawn(finish(app, upload, staged).in_current_span()).await?.map(Json)
 }
 
 fn too_much(size: u64) -> AppError {
