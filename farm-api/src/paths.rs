@@ -1,6 +1,6 @@
 //! URLs of things people look at, made in one place.
 
-use farm_types::{ArtifactId, BuilderName, FileName, JobId, PlatformName, TaskId};
+use farm_types::{ArtifactId, BucketName, BuilderName, FileName, JobId, PlatformName, TaskId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What may stand in one segment of a URL's path as it is (RFC 3986, section 2.3: unreserved).
@@ -34,4 +34,9 @@ pub fn platform(name: &PlatformName) -> String {
 /// The file itself. The name is for the reader; the number decides.
 pub fn artifact(id: ArtifactId, name: &FileName) -> String {
     format!("/artifacts/{id}/{}", segment(name.as_str()))
+}
+
+/// How dnf is told of what a bucket holds for a platform.
+pub fn repo_file(bucket: &BucketName, platform: &PlatformName) -> String {
+    format!("/repositories/{}/{}/farm.repo", segment(bucket.as_str()), segment(platform.as_str()))
 }

@@ -33,6 +33,9 @@ pub struct Config {
     /// The most sources that a job may have.
     #[serde(default = "max_sources")]
     pub max_sources: usize,
+    /// Where the publisher puts the repositories of buckets; none are served by default.
+    #[serde(default)]
+    pub repositories: Option<PathBuf>,
     /// Where to listen.
     pub http: HttpConfig,
     /// Where the blobs are.

@@ -24,6 +24,11 @@ pub struct Form<T>(pub T);
 #[from_request(via(axum::extract::Query), rejection(AppError))]
 pub struct Query<T>(pub T);
 
+/// Several parameters of a path, each of a type that checks itself.
+#[derive(Debug, FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(AppError))]
+pub struct Names<T>(pub T);
+
 /// The one parameter of a path: a number or a name that parses itself.
 #[derive(Debug)]
 pub struct Name<T>(pub T);

@@ -1,7 +1,7 @@
 //! farm-web: status pages, the API for people and scripts ([`farm_api::people`]), uploads, live logs.
 //!
 //! - [`run()`], [`Config`], [`App`] and [`router`]: the process, what it has to know, what requests share, all routes;
-//! - `api`: the JSON API, documented in itself at `/api/v1/openapi.json`; `artifacts`: downloads;
+//! - `api`: the JSON API, documented in itself at `/api/v1/openapi.json`; `artifacts` and `repositories`: downloads, for people and for dnf;
 //! - `pages`: the same data for people, made from the same types by the templates in `templates/`;
 //! - `log`, [`watch`]: logs as they grow, jobs as they change;
 //! - `identity`, `guard`: who is asking, and what a browser may be led to do in his name.
@@ -19,6 +19,7 @@ mod identity;
 mod log;
 mod pages;
 mod range;
+mod repositories;
 mod routes;
 mod run;
 mod viewer;

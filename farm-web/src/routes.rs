@@ -9,7 +9,7 @@ use axum::{
 use farm_api::error::ErrorCode;
 use farm_daemon::http::health_routes;
 
-use crate::{App, api, artifacts, error::AppError, guard::guard, pages};
+use crate::{App, api, artifacts, error::AppError, guard::guard, pages, repositories};
 
 /// Everything that farm-web answers.
 pub fn router(app: App) -> Router {
@@ -23,6 +23,7 @@ pub fn router(app: App) -> Router {
         .merge(documented)
         .merge(api::openapi::route(document))
         .merge(pages::routes())
+        .merge(repositories::routes())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)

@@ -62,6 +62,7 @@ impl Facts<'_> {
     fn web_config(&self) -> Table {
         let mut table = self.served("web", "farm_web", &self.web);
         put(&mut table, "local_user", &self.local_user);
+        put(&mut table, "repositories", self.layout.repositories());
         table
     }
 

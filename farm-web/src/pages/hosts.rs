@@ -7,8 +7,13 @@ use farm_api::{
     people::{Builder, Job, JobFilter, Platform},
     recipe::Recipe,
 };
-use farm_db::{operator, read};
-use farm_types::{BuilderName, BuilderState, PlatformName};
+use farm_db::{
+    operator,
+    publish::{self, Publication},
+    read,
+};
+use farm_types::{BucketName, BuilderName, BuilderState, PlatformName};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Page, templates::render};
@@ -96,21 +101,43 @@ struct PlatformPage {
     page: &'static str,
     row: PlatformRow,
     recipe: Recipe,
+    repositories: Vec<RepositoryRow>,
     jobs: Vec<Job>,
     jobs_url: String,
+}
+
+/// What dnf can install from.
+#[derive(Serialize)]
+struct RepositoryRow {
+    bucket: BucketName,
+    packages: u32,
+    published: Timestamp,
+    url: String,
+}
+
+impl RepositoryRow {
+    fn new(publication: Publication) -> Self {
+        let url = paths::repo_file(&publication.repository.bucket, &publication.repository.platform);
+        let Publication { repository, packages, published_at, .. } = publication;
+        Self { bucket: repository.bucket, packages, published: published_at, url }
+    }
 }
 
 pub async fn platform(State(app): State<App>, Name(name): Name<PlatformName>) -> Page {
     let missing = AppError::new(ErrorCode::NotFound, format!("there is no platform {name}"));
     let jobs_url = format!("/jobs?platform={}", paths::segment(name.as_str()));
-    let (platform, recipe, jobs) = app
+    let served = app.config.repositories.is_some();
+    let (platform, recipe, jobs, repositories) = app
         .db(move |conn| {
+            let mut repositories = if served { publish::publications(conn)? } else { Vec::new() };
+            repositories.retain(|publication| publication.repository.platform == name);
             let recipe = operator::recipe(conn, &name)?;
             let platform = read::platforms(conn)?.into_iter().find(|platform| platform.name == name);
             let filter = JobFilter { platform: Some(name), limit: Some(LATEST), ..JobFilter::default() };
-            Ok((platform, recipe, read::jobs(conn, &filter)?.jobs))
+            Ok((platform, recipe, read::jobs(conn, &filter)?.jobs, repositories))
         })
         .await?;
     let row = PlatformRow::new(platform.ok_or(missing)?);
-    render("platform.html", &PlatformPage { page: "platforms", row, recipe, jobs, jobs_url })
+    let repositories = repositories.into_iter().map(RepositoryRow::new).collect();
+    render("platform.html", &PlatformPage { page: "platforms", row, recipe, repositories, jobs, jobs_url })
 }

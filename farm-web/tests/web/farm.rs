@@ -77,6 +77,7 @@ impl Farm {
             local_user: "alice".to_owned(),
             max_upload_bytes: 64 << 20,
             max_sources: 5,
+            repositories: None,
             http: HttpConfig::new("127.0.0.1:0".parse().unwrap()),
             store: StoreConfig::Folder { path: dir.path().join("store") },
             log: farm_daemon::LogConfig::default(),

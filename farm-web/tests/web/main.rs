@@ -11,4 +11,5 @@ mod logs;
 mod pages;
 mod process;
 mod refusals;
+mod repositories;
 mod uploads;
