@@ -17,7 +17,7 @@ test: platforms ## install what is missing and run every test
 	FARM_PROGRAMS=$(abspath $(target))/debug cargo test --workspace --no-fail-fast
 
 bench: platforms ## measure the speed of queue, submission and upload
-	cargo bench --workspace
+	cargo bench --workspace --bench queue --bench dispatch --bench upload --bench receive
 
 check: ## format and lints, warnings denied
 	cargo fmt --all --check

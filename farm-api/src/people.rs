@@ -330,7 +330,7 @@ pub struct Task {
     pub log_url: String,
 }
 
-/// An attempt at a task.
+/// An attempt.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     /// Counted from 1.
