@@ -27,7 +27,9 @@ CREATE TABLE farm.bucket (
   description text NOT NULL DEFAULT '',
   created_at  timestamptz NOT NULL DEFAULT now()
 );
-INSERT INTO farm.bucket (name, description) VALUES ('scratch', 'Builds to look at');
+INSERT INTO farm.bucket (name, description) VALUES
+  ('scratch', 'Builds to look at'),
+  ('selftest', 'What farm-admin selftest builds');
 
 CREATE TABLE farm.platform (
   name       text PRIMARY KEY CHECK (name = release || '-' || arch AND length(name) <= 100),

@@ -41,7 +41,8 @@ fn judge(platform: &Platform, recipe: &Recipe, builders: &[Builder], here: bool)
         return if here { finding } else { Finding { verdict: Verdict::Warning, ..finding } };
     }
     if platform.builders > 0 {
-        return Finding::ok(name, format!("{} builders", platform.builders));
+        let builders = if platform.builders == 1 { "builder" } else { "builders" };
+        return Finding::ok(name, format!("{} {builders}", platform.builders));
     }
     let idle = builders.iter().find(|b| b.alive && b.state != BuilderState::Enabled && b.arches.contains(&recipe.arch));
     match idle {
