@@ -1,10 +1,10 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::{commands, daemons, up};
+use crate::{commands, daemons, farm::FarmArgs, up};
 
 /// Runs and looks after a farm.
 #[derive(Parser)]
@@ -17,20 +17,6 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
-
-/// Which farm to work on.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct FarmArgs {
-    /// The database of the farm, in libpq's words
-    #[arg(long, global = true, value_name = "CONNINFO", env = "FARM_DATABASE")]
-    pub database: Option<String>,
-    /// The folder of a farm that `farm-admin up` runs [default: /var/lib/farm, or ~/.local/share/farm for other than root]
-    #[arg(long, global = true, value_name = "DIR", env = "FARM_DATA", conflicts_with = "database")]
-    pub data: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-}
 
 #[derive(Subcommand)]
 enum Command {

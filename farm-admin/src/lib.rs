@@ -7,6 +7,7 @@
 mod cli;
 mod commands;
 mod daemons;
+mod farm;
 mod output;
 mod up;
 

@@ -1,6 +1,6 @@
 //! Who makes a request.
 
-/// Who makes a request, and how that is known. The server puts it into the request's extensions once it knows.
+/// Who makes a request, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The principal, as in `alice@EXAMPLE.ORG` or `builder/host1@EXAMPLE.ORG`.
@@ -16,4 +16,13 @@ pub enum Way {
     Token,
     /// By being on the machine of a farm for one person, which asks no questions.
     Local,
+}
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Token => "token",
+            Self::Local => "local",
+        })
+    }
 }

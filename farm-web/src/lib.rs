@@ -28,6 +28,6 @@ pub mod watch;
 pub use app::App;
 pub use config::Config;
 pub use error::AppError;
-pub use identity::Identity;
+pub use identity::Caller;
 pub use routes::router;
 pub use run::run;

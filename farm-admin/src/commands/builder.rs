@@ -6,7 +6,7 @@ use farm_db::{operator, read};
 use farm_types::{BuilderName, BuilderState, PlatformName};
 
 use super::connect;
-use crate::{cli::FarmArgs, output};
+use crate::{farm::FarmArgs, output};
 
 #[derive(Subcommand)]
 pub(crate) enum BuilderCommand {

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::connect;
-use crate::{cli::FarmArgs, output};
+use crate::{farm::FarmArgs, output};
 
 #[derive(Args)]
 pub(crate) struct MigrateArgs {

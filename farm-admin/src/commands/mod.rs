@@ -9,7 +9,7 @@ pub(crate) mod selftest;
 use anyhow::Context as _;
 use farm_db::PgConnection;
 
-use crate::{cli::FarmArgs, up::Layout};
+use crate::{farm::FarmArgs, up::Layout};
 
 /// Opens the farm's database with the operator's rights: the one named on the command line, else the one of a farm that
 /// `up` runs in the data folder.

@@ -16,7 +16,7 @@ use super::{
     configs::Facts,
     postgres::KeptPostgres,
 };
-use crate::{cli::FarmArgs, commands::platform::read_recipes, daemons::Daemon};
+use crate::{commands::platform::read_recipes, daemons::Daemon, farm::FarmArgs};
 
 /// The farm's database in the private PostgreSQL.
 const DATABASE: &str = "farm";

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
-use crate::cli::FarmArgs;
+use crate::farm::FarmArgs;
 
 /// ```text
 /// DATA/

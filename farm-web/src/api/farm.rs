@@ -4,14 +4,14 @@ use axum::{Json, extract::State};
 use farm_api::people::{Builder, Platform, Queue, Whoami};
 use farm_db::read;
 
-use crate::{App, Identity, error::Result};
+use crate::{App, Caller, error::Result};
 
 /// Who is asking, as the server sees it.
 #[utoipa::path(get, path = "/whoami", tag = "farm", responses((status = 200, body = Whoami)))]
-pub async fn whoami(identity: Identity) -> Json<Whoami> {
+pub async fn whoami(Caller(identity): Caller) -> Json<Whoami> {
     Json(Whoami {
         principal: identity.principal,
-        way: identity.way.to_owned(),
+        way: identity.how.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
 }

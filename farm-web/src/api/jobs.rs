@@ -2,12 +2,13 @@
 
 use axum::{Json, body::Bytes, extract::State, http::StatusCode};
 use farm_api::people::{Job, JobFilter, JobPage, NewJob, Retry};
+use farm_auth::Identity;
 use farm_db::{DbError, intake, queue, read};
 use farm_types::JobId;
 
 use super::submission;
 use crate::{
-    App, Identity,
+    App, Caller,
     error::{AppError, Result},
     extract::{self, Name, Query},
 };
@@ -34,7 +35,7 @@ pub async fn find(app: &App, filter: JobFilter) -> Result<JobPage> {
 ))]
 pub async fn create(
     State(app): State<App>,
-    identity: Identity,
+    Caller(identity): Caller,
     extract::Json(new): extract::Json<NewJob>,
 ) -> Result<(StatusCode, Json<Job>)> {
     let submission = submission::check(identity.principal, new, app.config.max_sources)?;
@@ -58,7 +59,7 @@ pub async fn show(State(app): State<App>, Name(id): Name<JobId>) -> Result<Json<
 
 /// Withdraws what has not ended. Where all has ended, nothing changes.
 #[utoipa::path(post, path = "/jobs/{id}/cancel", tag = "jobs", params(("id" = i64, Path)), responses((status = 200, body = Job)))]
-pub async fn cancel(State(app): State<App>, identity: Identity, Name(id): Name<JobId>) -> Result<Json<Job>> {
+pub async fn cancel(State(app): State<App>, Caller(identity): Caller, Name(id): Name<JobId>) -> Result<Json<Job>> {
     withdraw(&app, identity, id).await.map(Json)
 }
 
@@ -74,7 +75,7 @@ pub async fn withdraw(app: &App, identity: Identity, id: JobId) -> Result<Job> {
 #[utoipa::path(post, path = "/jobs/{id}/retry", tag = "jobs", params(("id" = i64, Path)), request_body = Retry, responses((status = 200, body = Job)))]
 pub async fn retry(
     State(app): State<App>,
-    identity: Identity,
+    Caller(identity): Caller,
     Name(id): Name<JobId>,
     body: Bytes,
 ) -> Result<Json<Job>> {

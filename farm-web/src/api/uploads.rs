@@ -21,7 +21,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::{
-    App, Identity,
+    App, Caller,
     error::{AppError, Result},
     extract::{self, Name, Query},
 };
@@ -33,7 +33,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 #[utoipa::path(post, path = "/uploads", tag = "uploads", request_body = NewUpload, responses((status = 200, body = Upload)))]
 pub async fn begin(
     State(app): State<App>,
-    identity: Identity,
+    Caller(identity): Caller,
     extract::Json(new): extract::Json<NewUpload>,
 ) -> Result<Json<Upload>> {
     let NewUpload { digest, size } = new;
@@ -58,7 +58,7 @@ pub async fn begin(
 
 /// Where an upload stands.
 #[utoipa::path(get, path = "/uploads/{id}", tag = "uploads", params(("id" = Uuid, Path)), responses((status = 200, body = Upload)))]
-pub async fn status(State(app): State<App>, identity: Identity, Name(id): Name<Uuid>) -> Result<Json<Upload>> {
+pub async fn status(State(app): State<App>, Caller(identity): Caller, Name(id): Name<Uuid>) -> Result<Json<Upload>> {
     let upload = app.db(move |conn| blobs::find_upload(conn, &identity.principal, id)).await?;
     under_way(&app, &upload).await.map(Json)
 }
@@ -82,7 +82,7 @@ pub struct Offset {
     request_body(content_type = "application/octet-stream"), responses((status = 200, body = Upload)))]
 pub async fn receive(
     State(app): State<App>,
-    identity: Identity,
+    Caller(identity): Caller,
     Name(id): Name<Uuid>,
     Query(Offset { offset }): Query<Offset>,
     headers: HeaderMap,

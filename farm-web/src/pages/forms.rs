@@ -6,12 +6,12 @@ use farm_types::JobId;
 use serde::Deserialize;
 
 use crate::{
-    App, Identity, api,
+    App, Caller, api,
     error::Result,
     extract::{Form, Name},
 };
 
-pub async fn cancel(State(app): State<App>, identity: Identity, Name(id): Name<JobId>) -> Result<Redirect> {
+pub async fn cancel(State(app): State<App>, Caller(identity): Caller, Name(id): Name<JobId>) -> Result<Redirect> {
     api::withdraw(&app, identity, id).await?;
     Ok(Redirect::to(&paths::job(id)))
 }
@@ -25,7 +25,7 @@ pub struct Again {
 
 pub async fn retry(
     State(app): State<App>,
-    identity: Identity,
+    Caller(identity): Caller,
     Name(id): Name<JobId>,
     Form(Again { failed_only }): Form<Again>,
 ) -> Result<Redirect> {

@@ -3,7 +3,7 @@
 use farm_db::{PgConnection, health, migrate};
 
 use super::{finding::Finding, platforms};
-use crate::{cli::FarmArgs, commands::conninfo, up::Layout};
+use crate::{commands::conninfo, farm::FarmArgs, up::Layout};
 
 /// Looks at the farm if there is one.
 pub(crate) fn check(farm: &FarmArgs, layout: &Layout) -> Vec<Finding> {

@@ -11,7 +11,7 @@ use super::{
     machine::Machine,
     programs, room, sandbox, servers,
 };
-use crate::{cli::FarmArgs, output, up::Layout};
+use crate::{farm::FarmArgs, output, up::Layout};
 
 #[derive(Args)]
 pub(crate) struct DoctorArgs {

@@ -6,7 +6,7 @@ use farm_api::client::{Repeat, Transport};
 use serde::Deserialize;
 
 use super::finding::Finding;
-use crate::{cli::FarmArgs, up::Layout};
+use crate::{farm::FarmArgs, up::Layout};
 
 /// How long a daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);

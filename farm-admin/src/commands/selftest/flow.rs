@@ -21,7 +21,7 @@ use super::{
     report::{Report, Trouble},
     results,
 };
-use crate::{cli::FarmArgs, output, up::Layout};
+use crate::{farm::FarmArgs, output, up::Layout};
 
 #[derive(Args)]
 pub(crate) struct SelftestArgs {
