@@ -107,6 +107,7 @@ async fn the_log_of_a_lost_attempt_becomes_a_blob_of_all_that_had_arrived() {
     let mut text = String::new();
     MultiGzDecoder::new(&blob[..]).read_to_string(&mut text).unwrap();
     assert_eq!(text.as_bytes(), pieces.concat());
+    assert_eq!(farm_db::invariants::check(&mut farm.conn).unwrap(), [""; 0], "the farm is not sound afterwards");
 }
 
 #[tokio::test]
