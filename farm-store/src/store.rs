@@ -186,11 +186,15 @@ impl Store {
 
     /// Whether a blob could be written now: writes a few bytes, to the disk. For `/readyz`.
     pub async fn check(&self) -> Result<(), StoreError> {
-        let id = Uuid::new_v4();
-        let mut staged = self.stage(id).await?;
-        staged.append(Bytes::from_static(b"writable\n")).await?;
-        staged.flush().await?;
-        staged.discard().await?;
+        let mut staged = self.stage(Uuid::new_v4()).await?;
+        let written = async {
+            staged.append(Bytes::from_static(b"writable\n")).await?;
+            staged.flush().await
+        };
+        let written = written.await;
+        // On a full disk too: a check that asks every few seconds must not leave a file each time.
+        let discarded = staged.discard().await;
+        written.and(discarded)?;
         let payload = PutPayload::from_static(b"Written by every readiness check of the farm.\n");
         let size = payload.content_length() as u64;
         let written = self.objects.put(&Path::from(WRITABLE), payload).await;

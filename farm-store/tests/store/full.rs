@@ -51,6 +51,8 @@ async fn fill_up_and_go_on(folder: PathBuf) {
     drop(staged);
     assert_full(store.check().await, &folder);
     assert_full(store.put_stream(&digest, SIZE as u64, body(&bytes)).await, &folder);
+    let staged = std::fs::read_dir(folder.join("staging")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(staged.collect::<Vec<_>>(), [id.to_string().as_str()], "only the upload that may go on is kept");
     assert_eq!(listed(&store).await, [before], "what was there before is not touched, nothing new is seen");
 
     let kept = store.staged_len(id).await.unwrap().unwrap();
