@@ -1,6 +1,10 @@
 //! The document that describes the API, made from the handlers themselves.
 
-use axum::{Json, Router, http::header, routing::get};
+use axum::{
+    Json, Router,
+    http::{StatusCode, header},
+    routing::get,
+};
 use farm_api::error::ErrorBody;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -32,9 +36,24 @@ fn complete(mut document: OpenApi) -> OpenApi {
     components.schemas.extend(needed);
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.post, &mut item.patch];
-        operations.into_iter().flatten().for_each(add_refusal);
+        for operation in operations.into_iter().flatten() {
+            describe_answers(operation);
+            add_refusal(operation);
+        }
     }
     document
+}
+
+/// OpenAPI wants every answer described; what the types do not say already is what the status says.
+fn describe_answers(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            let known = status.parse::<StatusCode>().ok().and_then(|status| status.canonical_reason());
+            response.description = known.unwrap_or(status).to_owned();
+        }
+    }
 }
 
 fn add_refusal(operation: &mut Operation) {

@@ -117,6 +117,9 @@ async fn every_call_of_the_api_is_documented() {
             calls.push(format!("{} {path}", method.to_uppercase()));
             assert!(operation["responses"]["default"].is_object(), "{path} does not say how it refuses");
             assert!(operation["summary"].is_string(), "{path} does not say what it does");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert!(response["description"].is_string(), "{method} {path} does not describe its {status}");
+            }
         }
     }
     // The table of the types' documentation is what was agreed upon; what the router knows is what there is.
