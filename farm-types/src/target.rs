@@ -40,7 +40,7 @@ pub enum TargetProblem {
         known: String,
     },
     /// It exists and takes no tasks.
-    #[error("target “{}” is disabled: {platforms} take no new tasks at the moment", word.escape_debug())]
+    #[error("target “{}” is disabled: no new tasks are taken for {platforms} at the moment", word.escape_debug())]
     Disabled {
         /// As the user wrote it.
         word: String,
