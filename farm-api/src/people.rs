@@ -43,6 +43,9 @@ pub struct Whoami {
     pub way: String,
     /// What version of the farm this is.
     pub version: String,
+    /// The largest file it takes, so that nobody reads a larger one in vain.
+    #[serde(default)]
+    pub max_upload_bytes: Option<u64>,
 }
 
 /// A platform.

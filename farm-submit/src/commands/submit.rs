@@ -15,8 +15,12 @@ use crate::{
     exit::{Exit, Failure, rejected},
     output::{Output, aside, warn},
     progress::FileProgress,
+    show,
     sources::{self, LocalFile, shown_path},
 };
+
+/// Files of more bytes than this take a while to read, so the farm is asked first whether it takes them.
+const LARGE: u64 = 64 << 20;
 
 /// Submits a job.
 pub async fn run(args: &SubmitArgs, client: &PeopleClient, output: &mut Output) -> Result<Exit, Failure> {
@@ -30,7 +34,7 @@ pub async fn run(args: &SubmitArgs, client: &PeopleClient, output: &mut Output) 
         job = create(client, &new) => job?,
         () = interrupt.wait() => return Err(Failure::Interrupted(uncertain("interrupted", &new.key))),
     };
-    output.note(&format!("Job {}: {}", job.id, crate::show::shown(&client.url(&job.url))))?;
+    output.note(&format!("Job {}: {}", job.id, show::shown(&client.url(&job.url))))?;
     if args.no_wait {
         if output.json {
             output.document(&JobDocument { job: &job })?;
@@ -44,6 +48,7 @@ pub async fn run(args: &SubmitArgs, client: &PeopleClient, output: &mut Output) 
 async fn bring(args: &SubmitArgs, client: &PeopleClient, live: bool) -> Result<Vec<NewSource>, Failure> {
     let live = live && !args.quiet;
     let files = sources::look(&args.files).map_err(Failure::Usage)?;
+    refuse_too_large(&files, client).await?;
     let digests = digests(&files, live).await?;
     for file in files.iter().filter(|file| !file.looks_like_rpm) {
         warn(&format!("{}: does not begin as an RPM package does", shown_path(&file.path)));
@@ -54,6 +59,25 @@ async fn bring(args: &SubmitArgs, client: &PeopleClient, live: bool) -> Result<V
         sources.push(NewSource { name: file.name.clone(), digest });
     }
     Ok(sources)
+}
+
+/// Says before anything is read which files the farm will not take, or that it cannot be reached.
+async fn refuse_too_large(files: &[LocalFile], client: &PeopleClient) -> Result<(), Failure> {
+    if files.iter().all(|file| file.size <= LARGE) {
+        return Ok(());
+    }
+    let Some(limit) = client.whoami().await?.max_upload_bytes else { return Ok(()) };
+    let too_large = files.iter().filter(|file| file.size > limit);
+    let reasons: Vec<_> = too_large
+        .map(|file| {
+            let (size, limit) = (show::size(file.size), show::size(limit));
+            format!("{}: has {size}, and this farm takes {limit} at the most", shown_path(&file.path))
+        })
+        .collect();
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Rejected { message: "nothing was submitted".to_owned(), reasons })
 }
 
 async fn digests(files: &[LocalFile], live: bool) -> Result<Vec<Digest>, Failure> {

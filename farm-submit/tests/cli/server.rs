@@ -63,6 +63,9 @@ pub struct Farm {
     pub authorization: Option<String>,
 }
 
+/// The largest file that the server takes.
+pub const LIMIT: u64 = 100 << 20;
+
 /// The server, as long as it lives.
 pub struct Server {
     pub url: String,
@@ -162,7 +165,12 @@ fn missing(what: &str) -> Response {
 }
 
 async fn whoami() -> Json<Whoami> {
-    Json(Whoami { principal: "alice".into(), way: "token".into(), version: "0.1.0".into() })
+    Json(Whoami {
+        principal: "alice".into(),
+        way: "token".into(),
+        version: "0.1.0".into(),
+        max_upload_bytes: Some(LIMIT),
+    })
 }
 
 async fn begin(State(farm): State<Shared>, Json(new): Json<NewUpload>) -> Json<Upload> {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{
     program, run,
-    server::{Farm, Mischief, Server, refusal},
+    server::{Farm, LIMIT, Mischief, Server, refusal},
     things::{digest_of, failed, job, running, srpm, succeeded, task},
 };
 
@@ -60,6 +60,24 @@ fn what_the_farm_has_is_not_sent_again() {
     let ran = run(program("farm", &server.url).arg("submit").arg(&path)).ended(0);
     assert_eq!(ran.stderr, "hello.src.rpm: the farm has it already\n");
     assert_eq!(server.count("PATCH"), 0);
+}
+
+#[test]
+fn files_that_are_too_large_are_refused_before_they_are_read() {
+    let server = building();
+    let (folder, small) = package(b"hello.src.rpm", 1000);
+    let files = [("much.src.rpm", 5 << 40), ("more.src.rpm", LIMIT + 1), ("just.src.rpm", LIMIT)];
+    let files = files.map(|(name, size)| {
+        let path = folder.path().join(name);
+        std::fs::File::create(&path).unwrap().set_len(size).unwrap();
+        path
+    });
+    let ran = run(program("farm-submit", &server.url).arg(small).args(&files)).ended(3);
+    for words in ["nothing was submitted", "much.src.rpm: has 5.0 TiB", "more.src.rpm: has", "takes 100.0 MiB at"] {
+        assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("just.src.rpm"), "{}", ran.stderr);
+    assert_eq!(server.count("POST"), 0);
 }
 
 #[test]

@@ -8,11 +8,12 @@ use crate::{App, Caller, error::Result};
 
 /// Who is asking, as the server sees it.
 #[utoipa::path(get, path = "/whoami", tag = "farm", responses((status = 200, body = Whoami)))]
-pub async fn whoami(Caller(identity): Caller) -> Json<Whoami> {
+pub async fn whoami(State(app): State<App>, Caller(identity): Caller) -> Json<Whoami> {
     Json(Whoami {
         principal: identity.principal,
         way: identity.how.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        max_upload_bytes: Some(app.config.max_upload_bytes),
     })
 }
 
