@@ -103,10 +103,21 @@ impl<D: Driver> Workshop<D> {
             (None, Some(Setback::LeaseLost)) => Outcome::Lost,
             (None, Some(Setback::Refused(error))) => {
                 tracing::error!(task.id = %held.key.task, %error, "the hub does not take the end of an attempt");
-                self.give_back(held, &format!("the hub does not take the end of the attempt: {error}")).await
+                self.spoilt(held, format!("the hub does not take the end of the attempt: {error}")).await
             }
             (Some(Why::GiveBack), _) => self.give_back(held, "the builder was told to end").await,
             (None, _) => self.give_back(held, "the build was stopped").await,
+        }
+    }
+
+    /// The results cannot be delivered. A fault is counted and a task given back is not, so an end that no hub ever takes would
+    /// else be built for ever.
+    async fn spoilt(&self, held: &Held, why: String) -> Outcome {
+        let fault = Delivery::fault(Cause::Upload, Stage::Upload, why).finish;
+        let end = insist("ending the attempt", held.order.token(), || self.hub.finish(&held.key, &fault));
+        match tokio::time::timeout(GIVE_BACK, end).await {
+            Ok(Ok(())) => Outcome::FarmFault,
+            _ => self.give_back(held, &fault.message).await,
         }
     }
 

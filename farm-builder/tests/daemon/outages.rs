@@ -1,8 +1,9 @@
 //! A hub that is away.
 
-use farm_testing::Spec;
+use diesel::connection::SimpleConnection as _;
+use farm_testing::{Spec, eventually};
 
-use crate::support::Farm;
+use crate::support::{Farm, SOON};
 
 #[tokio::test]
 async fn a_package_is_built_while_the_hub_is_away_and_delivered_when_it_is_back() {
@@ -45,4 +46,22 @@ async fn a_builder_waits_for_a_hub_that_is_not_there_yet() {
     builder.wait_for_log("waiting for the hub");
     farm.restart_hub();
     builder.wait_until_ready();
+}
+
+#[tokio::test]
+async fn an_end_that_the_hub_does_not_take_counts_as_a_fault_of_the_farm() {
+    let farm = Farm::start();
+    farm.conn()
+        .batch_execute(
+            "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN PERFORM farm.refuse('conflict', 'not today'); END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON farm.artifact FOR EACH ROW EXECUTE FUNCTION public.refuse()",
+        )
+        .unwrap();
+    let _builder = farm.builder("refused", "");
+    let job = farm.job(&[Spec::named("refused").srpm()]).await;
+    let first = async || Some(farm.attempts(job, "outcome")).filter(|outcomes| !["", "-"].contains(&outcomes.as_str()));
+    let outcomes = eventually("the end of the first attempt", SOON, first).await;
+    assert!(outcomes.starts_with("farm_fault"), "{outcomes}");
+    assert!(farm.attempts(job, "message").contains("not today"));
 }
