@@ -5,6 +5,7 @@
 //! - [`board`]: what is held, its renewal, and orders to stop;
 //! - [`courier`]: stages and log on their way to the hub;
 //! - [`delivery`]: results on their way to the hub;
+//! - [`room`]: no claims while the disk is full;
 //! - [`hub`]: the calls, and which failures are worth another try.
 
 mod assignment;
@@ -14,6 +15,7 @@ mod courier;
 mod delivery;
 mod hub;
 mod numbers;
+mod room;
 mod run;
 mod sources;
 

@@ -7,7 +7,7 @@ use farm_api::{client::ClientError, error::ErrorCode, hub::Lease};
 use farm_daemon::{Backoff, CancellationToken, Supervisor, http};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{assignment::Workshop, board::Board, config::Config, hub::Hub, numbers};
+use super::{assignment::Workshop, board::Board, config::Config, hub::Hub, numbers, room::wait_for_room};
 use crate::{
     driver::Driver,
     native::{NativeConfig, NativeDriver},
@@ -113,6 +113,9 @@ async fn claim<D: Driver>(
         drop(slot?);
         while builds.try_join_next().is_some() {}
         numbers::slots(slots, builds.len());
+        if !wait_for_room(&workshop.spool, shutdown).await {
+            return Ok(());
+        }
         let want = u32::try_from(free.available_permits())?;
         let leases = match shutdown.run_until_cancelled(hub.claim(want, CLAIM_WAIT)).await {
             None => return Ok(()),
