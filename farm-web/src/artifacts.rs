@@ -72,7 +72,10 @@ async fn download(
     };
     set(header::ETAG, &etag)?;
     set(header::CONTENT_TYPE, content_type(artifact.kind, artifact.name.as_str()))?;
-    set(header::CONTENT_DISPOSITION, &disposition(artifact.kind, artifact.name.as_str()))?;
+    set(
+        header::CONTENT_DISPOSITION,
+        &disposition(artifact.kind, name_received(artifact.kind, artifact.name.as_str())),
+    )?;
     if is_log {
         set(header::VARY, "accept-encoding")?;
     }
@@ -119,6 +122,14 @@ fn content_type(kind: ArtifactKind, name: &str) -> &'static str {
     }
 }
 
+/// What the file is called once it is received: whichever way a log is sent, it arrives unpacked.
+fn name_received(kind: ArtifactKind, name: &str) -> &str {
+    match kind {
+        ArtifactKind::Log => name.strip_suffix(".gz").unwrap_or(name),
+        _ => name,
+    }
+}
+
 /// The name twice (RFC 6266): plain for old clients, where what is not harmless is replaced, and exact.
 fn disposition(kind: ArtifactKind, name: &str) -> String {
     let how = if matches!(kind, ArtifactKind::Rpm | ArtifactKind::Srpm) { "attachment" } else { "inline" };
@@ -137,6 +148,12 @@ mod tests {
             disposition(ArtifactKind::Rpm, "a\"; x=%{v}ü.rpm"),
             "attachment; filename=\"a__ x___v__.rpm\"; filename*=UTF-8''a%22%3B%20x%3D%25%7Bv%7D%C3%BC.rpm"
         );
+    }
+
+    #[test]
+    fn a_log_that_arrives_unpacked_is_not_called_packed() {
+        assert_eq!(name_received(ArtifactKind::Log, "build.log.gz"), "build.log");
+        assert_eq!(name_received(ArtifactKind::Manifest, "list.gz"), "list.gz");
     }
 
     #[test]

@@ -57,15 +57,16 @@ pub fn bytes(size: u64) -> String {
     if size < 1024 {
         return format!("{size} B");
     }
-    // Good to three digits, which is more than anybody reads.
-    let (mut tenths, mut unit) = (size.saturating_mul(10) / 1024, 0);
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        (tenths, unit) = (tenths / 1024, unit + 1);
+    let (mut divisor, mut unit) = (1024, 0);
+    while size >= divisor * 1024 && unit + 1 < UNITS.len() {
+        (divisor, unit) = (divisor * 1024, unit + 1);
     }
+    // Rounded as `farm` does, so that one file has one size.
+    let tenths = (u128::from(size) * 10 + u128::from(divisor / 2)) / u128::from(divisor);
     if tenths < 100 {
         format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
     } else {
-        format!("{} {}", tenths / 10, UNITS[unit])
+        format!("{} {}", (tenths + 5) / 10, UNITS[unit])
     }
 }
 
@@ -105,9 +106,11 @@ mod tests {
             (0, "0 B"),
             (1023, "1023 B"),
             (1024, "1.0 KiB"),
+            (7743, "7.6 KiB"),
             (10_240, "10 KiB"),
             (1_572_864, "1.5 MiB"),
             (5 << 40, "5.0 TiB"),
+            (u64::MAX, "16384 PiB"),
         ] {
             assert_eq!(bytes(size), text);
         }
