@@ -1,11 +1,14 @@
 SET LOCAL ROLE farm_owner;
 
 -- The platforms whose tasks a builder is given: set here, not claimed by it.
-CREATE FUNCTION farm.platforms_of(p_builder int) RETURNS text[] LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
-  SELECT coalesce(array_agg(p.name), '{}') FROM farm.builder b
-  JOIN farm.platform p ON p.enabled AND p.arch = ANY (b.arches) AND (b.platforms IS NULL OR p.name = ANY (b.platforms))
-  WHERE b.id = p_builder AND b.state = 'enabled'
-$$;
+-- In plpgsql, which keeps its plan: a function in SQL that cannot be inlined is planned at each call.
+CREATE FUNCTION farm.platforms_of(p_builder int) RETURNS text[] LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  RETURN (
+    SELECT coalesce(array_agg(p.name), '{}') FROM farm.builder b
+    JOIN farm.platform p ON p.enabled AND p.arch = ANY (b.arches) AND (b.platforms IS NULL OR p.name = ANY (b.platforms))
+    WHERE b.id = p_builder AND b.state = 'enabled');
+END $$;
 
 -- Who comes with a token. No process may read the digests themselves.
 CREATE FUNCTION farm.builder_by_token(p_digest farm.sha256) RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
@@ -255,13 +258,14 @@ BEGIN
 END $$;
 
 -- What a job of one source took is what that package takes on that platform; newer builds count more.
-CREATE FUNCTION farm.remember_time(p_task bigint) RETURNS void LANGUAGE sql SET search_path = '' AS $$
+CREATE FUNCTION farm.remember_time(p_task bigint) RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
   INSERT INTO farm.build_time AS b (platform, name, seconds)
     SELECT t.platform, min(s.name), extract(epoch FROM now() - min(t.started_at))
     FROM farm.task t JOIN farm.source s ON s.job_id = t.job_id
     WHERE t.id = p_task GROUP BY t.platform HAVING count(*) = 1 AND min(s.name) IS NOT NULL
-    ON CONFLICT (platform, name) DO UPDATE SET seconds = b.seconds * 0.7 + excluded.seconds * 0.3, builds = b.builds + 1
-$$;
+    ON CONFLICT (platform, name) DO UPDATE SET seconds = b.seconds * 0.7 + excluded.seconds * 0.3, builds = b.builds + 1;
+END $$;
 
 CREATE FUNCTION farm.release(p_builder int, p_task bigint, p_attempt int, p_token uuid, p_message text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
