@@ -31,13 +31,21 @@ pub fn put_platform(conn: &mut PgConnection, recipe: &Recipe) -> Result<bool> {
     Ok(row.new)
 }
 
-/// Opens or closes a platform for new tasks. Tasks that are there already are built all the same.
+/// Opens or closes a platform. Of a closed one no tasks are made, and those that wait are given to nobody until it is open
+/// again; what is being built is built to its end.
 pub fn enable_platform(conn: &mut PgConnection, name: &PlatformName, enabled: bool) -> Result<()> {
     let changed = sql_query("UPDATE farm.platform SET enabled = $2, updated_at = now() WHERE name = $1")
         .bind::<Text, _>(name.as_str())
         .bind::<Bool, _>(enabled)
         .execute(conn)?;
-    if changed == 0 { Err(DbError::NotFound(format!("there is no platform {name}"))) } else { Ok(()) }
+    if changed == 0 {
+        return Err(DbError::NotFound(format!("there is no platform {name}")));
+    }
+    if enabled {
+        // Tasks may be there already, and a hub would else see them only when it next looks by itself.
+        sql_query("SELECT pg_notify('farm_ready', $1)").bind::<Text, _>(name.as_str()).execute(conn)?;
+    }
+    Ok(())
 }
 
 /// The recipe of a platform.
@@ -78,7 +86,19 @@ pub fn set_builder_state(
         .bind::<Text, _>(state.as_str())
         .bind::<Nullable<Text>, _>(reason)
         .execute(conn)?;
-    if changed == 0 { Err(DbError::NotFound(format!("there is no builder {name}"))) } else { Ok(()) }
+    if changed == 0 {
+        return Err(DbError::NotFound(format!("there is no builder {name}")));
+    }
+    if state == BuilderState::Enabled {
+        // It may be waiting, and tasks for it too.
+        sql_query(
+            "SELECT pg_notify('farm_ready', platform) FROM farm.builder b, unnest(farm.platforms_of(b.id)) AS platform
+             WHERE b.name = $1",
+        )
+        .bind::<Text, _>(name.as_str())
+        .execute(conn)?;
+    }
+    Ok(())
 }
 
 /// The builder whose token has that digest.

@@ -187,6 +187,30 @@ async fn a_draining_builder_is_given_nothing() {
 }
 
 #[tokio::test]
+async fn a_waiting_builder_is_given_what_waits_as_soon_as_it_is_enabled_again_or_its_platform_is() {
+    let farm = Farm::start().await;
+    let (name, platform) = ("one".parse().unwrap(), "a-x86_64".parse().unwrap());
+    let builder = farm.builder("one").await;
+    for of_platform in [true, false] {
+        let set = |enabled| {
+            let state = if enabled { BuilderState::Enabled } else { BuilderState::Disabled };
+            match of_platform {
+                true => operator::enable_platform(&mut farm.conn(), &platform, enabled).unwrap(),
+                false => operator::set_builder_state(&mut farm.conn(), &name, state, None).unwrap(),
+            }
+        };
+        farm.job(&["a-x86_64"]);
+        set(false);
+        let waiting = builder.clone();
+        let claim = tokio::spawn(async move { waiting.claim(1, 60).await });
+        farm.wait_for_waiters(1).await;
+        set(true);
+        let leases = tokio::time::timeout(SOON, claim).await.expect("nobody looked").unwrap();
+        assert_eq!(leases.len(), 1, "of the platform: {of_platform}");
+    }
+}
+
+#[tokio::test]
 async fn a_claim_of_an_earlier_life_is_refused() {
     let farm = Farm::start().await;
     let before = farm.builder("one").await;
