@@ -22,6 +22,10 @@ pub struct Config {
     /// How long a lease must have run out before it is taken back, in seconds; 5 by default.
     #[serde(default = "reap_grace_seconds")]
     pub reap_grace_seconds: u32,
+    /// How long builders have to renew their leases before any is taken back, when the janitor has just come up or the database
+    /// has just come back, in seconds; 30 by default.
+    #[serde(default = "settle_seconds")]
+    pub settle_seconds: u64,
     /// How often to seal logs of attempts that ended without one, in seconds; 30 by default.
     #[serde(default = "seal_seconds")]
     pub seal_seconds: u64,
@@ -42,6 +46,11 @@ fn reap_seconds() -> u64 {
 
 fn reap_grace_seconds() -> u32 {
     5
+}
+
+/// Longer than builders wait between two renewals, failed ones too.
+fn settle_seconds() -> u64 {
+    30
 }
 
 fn seal_seconds() -> u64 {

@@ -1,11 +1,19 @@
 //! The loops around the chores.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use farm_daemon::{Backoff, CancellationToken, Supervisor, http, ready};
 use farm_db::Pool;
 use farm_store::Store;
+use futures::future::BoxFuture;
 use tracing::{info, warn};
 
 use crate::{
@@ -25,7 +33,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
     let mut parts = Supervisor::new(shutdown.clone());
     let every = Duration::from_secs;
-    parts.spawn("reaping leases", repeat("reap", every(config.reap_seconds), &tools, reap::run_once, &shutdown));
+    let reap = reap_once_settled(every(config.settle_seconds), shutdown.clone());
+    parts.spawn("reaping leases", repeat("reap", every(config.reap_seconds), &tools, reap, &shutdown));
     parts
         .spawn("sealing logs", repeat("seal_logs", every(config.seal_seconds), &tools, seal_logs::run_once, &shutdown));
     parts.spawn("forgetting uploads", repeat("uploads", UPLOADS_PERIOD, &tools, uploads::run_once, &shutdown));
@@ -36,6 +45,29 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     parts.spawn("serving health and metrics", http::serve_health(config.metrics, up, shutdown));
     ready(None);
     parts.wait().await
+}
+
+/// Reaps, but not at once after a time in which the database may have been away: nobody could renew then, so all leases of the
+/// farm would have run out and every build would be lost.
+fn reap_once_settled(
+    settle: Duration,
+    shutdown: CancellationToken,
+) -> impl Fn(Tools) -> BoxFuture<'static, anyhow::Result<Report>> + Send + 'static {
+    let settled = Arc::new(AtomicBool::new(false));
+    move |tools| {
+        let (settled, shutdown) = (Arc::clone(&settled), shutdown.clone());
+        Box::pin(async move {
+            if !settled.load(Ordering::Relaxed) {
+                tools.pool.probe().await?;
+                if shutdown.run_until_cancelled(tokio::time::sleep(settle)).await.is_none() {
+                    return Ok(Report::default());
+                }
+            }
+            let report = reap::run_once(tools).await;
+            settled.store(report.is_ok(), Ordering::Relaxed);
+            report
+        })
+    }
 }
 
 /// Runs a chore again and again. A fault (the database is away, the store is full) is logged and tried again later.

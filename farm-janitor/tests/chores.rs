@@ -1,9 +1,13 @@
 //! The chores, each on a real database and a real store.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{Read as _, Write as _};
+use std::{
+    io::{Read as _, Write as _},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
+use farm_daemon::CancellationToken;
 use farm_db::{
     PgConnection, Pool, blobs, queue,
     read::{self},
@@ -14,7 +18,7 @@ use farm_janitor::{
     chores::{Report, Tools, reap, seal_logs, uploads},
 };
 use farm_store::{Store, StoreConfig};
-use farm_testing::TestDb;
+use farm_testing::{TestDb, eventually};
 use farm_types::{LeaseKey, Outcome, TaskState};
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 
@@ -36,6 +40,7 @@ impl Farm {
             spool: dir.path().join("spool"),
             reap_seconds: 5,
             reap_grace_seconds: 5,
+            settle_seconds: 1,
             seal_seconds: 30,
             upload_idle_seconds: 3600,
             metrics: None,
@@ -80,6 +85,24 @@ async fn a_task_of_a_silent_builder_goes_back_to_the_queue() {
     assert_eq!(task.state, TaskState::Pending);
     assert_eq!(task.attempts[0].outcome, Some(Outcome::Lost));
     assert!(builder.finish(&mut farm.conn, &key, Outcome::Succeeded).is_err(), "a late result was taken");
+}
+
+#[tokio::test]
+async fn when_the_janitor_comes_up_builders_have_time_to_renew_what_ran_out() {
+    let mut farm = Farm::new();
+    farm.tools.config.settle_seconds = 2;
+    let (_builder, key) = farm.leased();
+    farm.pass("UPDATE farm.lease SET expires_at = now() - interval '1 hour'");
+    let (began, shutdown) = (Instant::now(), CancellationToken::new());
+    let janitor = tokio::spawn(farm_janitor::run(farm.tools.config.clone(), shutdown.clone()));
+    eventually("the end of the lease", Duration::from_secs(60), async || {
+        let task = read::task(&mut farm.db.connect(), key.task).ok()?;
+        (task.state == TaskState::Pending).then_some(())
+    })
+    .await;
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    shutdown.cancel();
+    janitor.await.unwrap().unwrap();
 }
 
 #[tokio::test]
