@@ -87,7 +87,9 @@ BEGIN
     RETURN farm.end_task(p_task, 'failed', p_cause, format('given up after three attempts that the farm spoilt; the last: %s', p_message));
   END IF;
   SELECT array_agg(DISTINCT builder_id) INTO v_avoid FROM farm.attempt WHERE task_id = p_task AND outcome IN ('farm_fault', 'lost');
+  -- An elsewhere that is full is none: better the same builder again than a long wait.
   IF NOT EXISTS (SELECT FROM farm.builder b WHERE b.id <> ALL (v_avoid) AND b.last_seen_at > now() - interval '2 minutes'
+                 AND (SELECT count(*) FROM farm.lease l WHERE l.builder_id = b.id) < b.slots
                  AND v_task.platform = ANY (farm.platforms_of(b.id))) THEN
     v_avoid := '{}';
   END IF;
