@@ -37,11 +37,19 @@ fn complete(mut document: OpenApi) -> OpenApi {
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.post, &mut item.patch];
         for operation in operations.into_iter().flatten() {
+            name_apart(operation);
             describe_answers(operation);
             add_refusal(operation);
         }
     }
     document
+}
+
+/// A call is called as its handler, which is unique only among those of its tag: `jobs_show`, `tasks_show`.
+fn name_apart(operation: &mut Operation) {
+    if let (Some(id), Some([tag, ..])) = (&mut operation.operation_id, operation.tags.as_deref()) {
+        *id = format!("{tag}_{id}");
+    }
 }
 
 /// OpenAPI wants every answer described; what the types do not say already is what the status says.

@@ -1,5 +1,7 @@
 //! What cannot be had is refused in the farm's own form: JSON for programs, pages for people.
 
+use std::collections::HashSet;
+
 use axum::{
     body::Body,
     http::{Method, Request, StatusCode},
@@ -111,12 +113,14 @@ async fn other_sites_cannot_act_in_our_name() {
 async fn every_call_of_the_api_is_documented() {
     let farm = Farm::new();
     let document: serde_json::Value = farm.get("/api/v1/openapi.json").await.json();
-    let mut calls = Vec::new();
+    let (mut calls, mut ids) = (Vec::new(), HashSet::new());
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             calls.push(format!("{} {path}", method.to_uppercase()));
             assert!(operation["responses"]["default"].is_object(), "{path} does not say how it refuses");
             assert!(operation["summary"].is_string(), "{path} does not say what it does");
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id.to_owned()), "{id} is the name of two calls");
             for (status, response) in operation["responses"].as_object().unwrap() {
                 assert!(response["description"].is_string(), "{method} {path} does not describe its {status}");
             }
