@@ -20,6 +20,8 @@
 //! | `GET /api/v1/tasks/{id}/log` | `attempt=N` `start=BYTES` `follow=true` | the log as plain text |
 //! | `GET /artifacts/{id}/{name}` | | the file, with Range and ETag |
 
+mod why;
+
 use farm_types::{
     ArtifactId, ArtifactKind, AttemptNumber, BucketName, BuilderName, BuilderState, Cause, Class, Digest, FileName,
     JobId, JobKey, Outcome, PlatformName, Progress, Stage, TaskId, TaskState,
@@ -28,6 +30,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
+
+pub use why::{BuilderVerdict, Why};
 
 use crate::{
     error::Reason,
@@ -376,30 +380,4 @@ pub struct Artifact {
     pub size: i64,
     /// Where it is, relative to the server.
     pub url: String,
-}
-
-/// Why a task is where it is. Never without a reason.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Why {
-    /// The task.
-    pub task: TaskId,
-    /// How it stands.
-    pub state: TaskState,
-    /// The answer in one sentence.
-    pub summary: String,
-    /// Tasks of its platform that go before it.
-    pub ahead: Option<i64>,
-    /// Each builder that comes into question, and why it does not take the task now.
-    pub builders: Vec<BuilderVerdict>,
-}
-
-/// What one builder has to do with a task.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct BuilderVerdict {
-    /// Which.
-    pub builder: BuilderName,
-    /// Whether it could take the task now.
-    pub could_take_it: bool,
-    /// Why, or why not.
-    pub reason: String,
 }
