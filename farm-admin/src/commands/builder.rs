@@ -75,7 +75,7 @@ fn list(farm: &FarmArgs, builders: &[farm_api::people::Builder]) -> anyhow::Resu
                 format!("{}/{}", b.running.len(), b.slots),
                 b.arches.join(","),
                 b.version.clone().unwrap_or_default(),
-                b.last_seen.map(|t| t.to_string()).unwrap_or_default(),
+                b.last_seen.map(|t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default(),
             ]
         })
         .collect();

@@ -65,7 +65,7 @@ async fn up(farm: &FarmArgs, args: &UpArgs) -> anyhow::Result<()> {
         _ = ends.0.recv() => {}
         _ = ends.1.recv() => {}
     }
-    say(began, "ending the farm: builds under way are given back");
+    say(began, "ending the farm: builds under way have 20 seconds, then they are given back");
     // The builder first, while there is a hub to give its builds back to.
     for daemon in running.daemons.into_iter().rev() {
         daemon.end().await;

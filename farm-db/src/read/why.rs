@@ -64,7 +64,7 @@ fn summary(facts: &Facts) -> String {
             format!("platform {platform} is disabled; an operator has to enable it")
         }
         TaskState::Pending if facts.backing_off => {
-            let until = facts.not_before.map(|t| t.to_string()).unwrap_or_default();
+            let until = facts.not_before.map(|t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default();
             format!("its last attempt was spoilt by a fault of the farm; it is tried again after {until}")
         }
         TaskState::Pending => match facts.builders.iter().filter(|b| b.could_take_it).count() {
