@@ -1,18 +1,13 @@
 //! A whole farm at work while its processes are killed: every job ends, none is built twice, nothing stays behind.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
 
 use farm_api::{
     client::{PeopleClient, Transport},
     people::{Job, NewJob, NewSource},
 };
-use farm_testing::{Process, Signal, Spec, eventually, program};
+use farm_testing::{Process, Signal, Spec, eventually, platform, program};
 use farm_types::{Digest, JobId, Outcome, Progress};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -37,7 +32,7 @@ impl Farm {
             .arg("--data")
             .arg(data.path())
             .args(["up", "--listen", "127.0.0.1:0", "--platform"])
-            .arg(recipe("mini12"));
+            .arg(platform("mini12"));
         let up = Process::start("farm-admin", command);
         let line = up.wait_for_log("Farm is ready: ");
         let url = line.split("Farm is ready: ").nth(1).unwrap().trim();
@@ -120,15 +115,6 @@ impl Farm {
 
 fn send(pid: i32, signal: Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
-}
-
-/// The recipe of a mini distribution, which `make platforms` makes.
-fn recipe(name: &str) -> PathBuf {
-    let folder =
-        std::env::var_os("FARM_PLATFORMS").map_or_else(|| PathBuf::from("/var/cache/farm/platforms"), PathBuf::from);
-    let recipe = folder.join(name).join("platform.toml");
-    assert!(recipe.is_file(), "{} is missing; make it with deploy/mini-distro/make", recipe.display());
-    recipe
 }
 
 /// What has to hold of a farm at rest.

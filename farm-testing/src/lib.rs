@@ -2,7 +2,7 @@
 //!
 //! - [`TestDb`]: a database of its own per test, on a private PostgreSQL per test process;
 //! - [`Process`]: a program of the workspace, running;
-//! - [`Spec`]: small source packages;
+//! - [`Spec`]: small source packages; [`platform`]: what to build them on;
 //! - [`eventually`]: waiting for what gives no sign.
 //!
 //! What cannot be had makes a test panic and says how to get it: no test is skipped in silence. Nothing here outlives the
@@ -13,6 +13,7 @@ mod cluster;
 mod database;
 mod eventually;
 mod output;
+mod platforms;
 mod process;
 mod programs;
 mod srpm;
@@ -20,6 +21,7 @@ mod srpm;
 pub use cluster::Cluster;
 pub use database::TestDb;
 pub use eventually::{eventually, eventually_blocking};
+pub use platforms::platform;
 pub use process::Process;
 pub use programs::program;
 pub use rustix::process::Signal;

@@ -20,14 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The recipe of one of the mini platforms, `mini12` or `mini13`.
 pub fn platform(release: &str) -> Recipe {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let folders = std::env::var_os("FARM_PLATFORMS")
-        .map(|folder| vec![PathBuf::from(folder)])
-        .unwrap_or_else(|| vec!["/var/cache/farm/platforms".into(), home.join(".cache/farm/platforms")]);
-    let Some(path) = folders.iter().map(|folder| folder.join(release).join("platform.toml")).find(|path| path.exists())
-    else {
-        panic!("there is no platform {release} in {folders:?}: make it with deploy/mini-distro/make");
-    };
+    let path = farm_testing::platform(release);
     toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
