@@ -4,11 +4,12 @@ mod common;
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use common::{Build, Built, driver, mounts_with, processes_with, script, shared_data};
 use farm_builder::{BuildOutcome, NativeConfig, NativeDriver};
+use farm_testing::{DEADLINE, eventually};
 use farm_types::{Cause, Stage};
 
 /// A build that does not want to end: it ignores what can be ignored and leaves a daemon that holds the log.
@@ -177,20 +178,13 @@ async fn what_a_killed_builder_leaves_ends_at_once_and_is_cleaned_at_the_next_st
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
     // The second process of that name is the one within the build.
     let is_building = || processes_with(&mark).iter().any(|process| process.contains("sleep"));
-    while !is_building() {
-        assert!(Instant::now() < deadline, "the build has not begun");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the build to begin", DEADLINE, async || is_building().then_some(())).await;
     victim.kill().unwrap();
     victim.wait().unwrap();
-    let killed = Instant::now();
-    while !(processes_with(&mark).is_empty() && mounts_with("killed-1").is_empty()) {
-        assert!(killed.elapsed() < Duration::from_secs(1), "{:?} {:?}", processes_with(&mark), mounts_with("killed-1"));
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let is_gone = || processes_with(&mark).is_empty() && mounts_with("killed-1").is_empty();
+    eventually("processes and mounts to be gone", Duration::from_secs(1), async || is_gone().then_some(())).await;
     assert!(data.path().join("work/killed-1").exists());
     NativeDriver::new(NativeConfig { data: data.path().to_owned(), helper: env!("CARGO_BIN_EXE_farm-builder").into() })
         .await
