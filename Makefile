@@ -9,7 +9,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: ## build, start a private farm, build a real SRPM on two platforms (KEEP=1: leave it running)
-	@KEEP=$(KEEP) deploy/demo/run
+	@KEEP=$(KEEP) exec deploy/demo/run
 
 test: platforms ## install what is missing and run every test
 	farm-store/tests/get-s3-server
