@@ -26,6 +26,19 @@ pub struct DaemonArgs {
     /// End when standard input ends, and print a line of JSON when ready: for a parent process that must not leave orphans
     #[arg(long)]
     pub with_parent: bool,
+
+    /// Leave the terminal and run in the background. The command ends when the daemon is ready (0), or says why it
+    /// cannot be (1). Not under systemd, which watches its daemons itself
+    #[arg(long = "daemon", requires_all = ["pid_file", "log_file"], conflicts_with = "with_parent")]
+    pub background: bool,
+
+    /// With --daemon: the file that holds the number of the process, locked while it runs
+    #[arg(long, value_name = "FILE", requires = "background")]
+    pub pid_file: Option<PathBuf>,
+
+    /// With --daemon: the file to log to, opened anew at SIGHUP
+    #[arg(long, value_name = "FILE", requires = "background")]
+    pub log_file: Option<PathBuf>,
 }
 
 impl DaemonArgs {

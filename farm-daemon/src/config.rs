@@ -8,7 +8,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use crate::LogConfig;
+use crate::{KerberosConfig, LogConfig};
 
 /// The configuration of a daemon. Its structs carry `#[serde(deny_unknown_fields)]`, so a misspelt key is an error.
 pub trait Config: DeserializeOwned {
@@ -18,6 +18,11 @@ pub trait Config: DeserializeOwned {
     /// What the file says about logging.
     fn log(&self) -> LogConfig {
         LogConfig::default()
+    }
+
+    /// What the file says about Kerberos. [`start`](crate::start) puts it into the environment before the first thread.
+    fn kerberos(&self) -> Option<&KerberosConfig> {
+        None
     }
 }
 
@@ -60,10 +65,14 @@ pub fn load<C: Config>(path: &Path) -> Result<C, ConfigError> {
     // Not fs_err: the sentence names the file itself.
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let config: C = parse(&text).map_err(|e| e.at(path))?;
-    match config.validate() {
-        problems if problems.is_empty() => Ok(config),
-        problems => Err(ConfigError::Invalid { path: path.to_owned(), problems }),
+    let mut problems = config.validate();
+    for problem in config.kerberos().map(KerberosConfig::problems).unwrap_or_default() {
+        // The daemon may have asked as well.
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
     }
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid { path: path.to_owned(), problems }) }
 }
 
 /// A problem in a text whose file is not known yet.

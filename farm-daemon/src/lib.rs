@@ -22,22 +22,29 @@
 //! ```
 //!
 //! `run` calls [`ready`] once it does its work, keeps its long-running parts in a [`Supervisor`], and returns when the
-//! token is cancelled and everything under way is done.
+//! token is cancelled and everything under way is done. It must open nothing before: no thread and no connection may exist
+//! where a daemon leaves its terminal (`--daemon`).
 
 mod args;
+mod background;
 mod backoff;
 mod config;
 pub mod http;
+mod kerberos;
 mod log;
 pub mod metrics;
 mod notify;
+mod reload;
+mod secret;
 mod shutdown;
 mod start;
 mod supervise;
+mod threads;
 
 pub use args::DaemonArgs;
 pub use backoff::Backoff;
 pub use config::{Config, ConfigError, load};
+pub use kerberos::KerberosConfig;
 pub use log::{LogConfig, LogFormat, log_to_stderr};
 pub use notify::{ready, status};
 pub use start::start;

@@ -32,33 +32,61 @@ pub struct LogConfig {
     pub format: Option<LogFormat>,
 }
 
-/// Starts logging as the command line or else the configuration says.
-pub(crate) fn init(args: &DaemonArgs, config: &LogConfig) -> anyhow::Result<()> {
-    let filter = args.log_level.as_deref().or(config.filter.as_deref()).unwrap_or(DEFAULT_FILTER);
-    log_to_stderr(filter, args.log_format.or(config.format).unwrap_or_default())
+/// A log that can be started: what to log, and how.
+pub(crate) struct Log {
+    filter: EnvFilter,
+    format: LogFormat,
+}
+
+impl Log {
+    /// As the command line or else the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// The filter is none.
+    pub(crate) fn new(args: &DaemonArgs, config: &LogConfig) -> anyhow::Result<Self> {
+        let filter = args.log_level.as_deref().or(config.filter.as_deref()).unwrap_or(DEFAULT_FILTER);
+        Self::parse(filter, args.log_format.or(config.format).unwrap_or_default())
+    }
+
+    fn parse(filter: &str, format: LogFormat) -> anyhow::Result<Self> {
+        let filter = EnvFilter::try_new(filter).with_context(|| {
+            format!("“{filter}” is no log filter: it takes a level, as in info, or info,farm_hub=debug")
+        })?;
+        Ok(Self { filter, format })
+    }
+
+    /// Starts logging to what is standard error now. Once per process.
+    pub(crate) fn start(self) -> anyhow::Result<()> {
+        let stderr = fmt::layer().with_writer(std::io::stderr);
+        let layer = match self.format {
+            LogFormat::Json => stderr.json().flatten_event(true).boxed(),
+            LogFormat::Text => {
+                let text = stderr.compact().with_ansi(std::io::stderr().is_terminal()).fmt_fields(one_line_fields());
+                // The journal keeps the time itself.
+                if is_journal() { text.without_time().boxed() } else { text.boxed() }
+            }
+        };
+        tracing_subscriber::registry().with(self.filter).with(layer).try_init().context("logging is set up already")?;
+        // One event like any other, also in JSON.
+        std::panic::set_hook(Box::new(
+            |panic| error!(backtrace = %Backtrace::capture(), "a fault in this program: {panic}"),
+        ));
+        Ok(())
+    }
 }
 
 /// Starts logging to standard error. Once per process. [`start`](crate::start) does it for daemons; this is for programs
 /// that run for long and are none.
 pub fn log_to_stderr(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| {
-        format!("“{filter}” is no log filter: it takes a level, as in info, or info,farm_hub=debug")
-    })?;
-    let stderr = fmt::layer().with_writer(std::io::stderr);
-    let layer = match format {
-        LogFormat::Json => stderr.json().flatten_event(true).boxed(),
-        LogFormat::Text => {
-            let text = stderr.compact().with_ansi(std::io::stderr().is_terminal()).fmt_fields(one_line_fields());
-            // The journal keeps the time itself.
-            if std::env::var_os("JOURNAL_STREAM").is_some() { text.without_time().boxed() } else { text.boxed() }
-        }
-    };
-    tracing_subscriber::registry().with(filter).with(layer).try_init().context("logging is set up already")?;
-    // One event like any other, also in JSON.
-    std::panic::set_hook(Box::new(
-        |panic| error!(backtrace = %Backtrace::capture(), "a fault in this program: {panic}"),
-    ));
-    Ok(())
+    Log::parse(filter, format)?.start()
+}
+
+/// Whether standard error is the journal. The variable alone does not tell: a shell that systemd started hands it down to
+/// programs that write elsewhere.
+fn is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(rustix::stdio::stderr()).is_ok_and(|it| stream == format!("{}:{}", it.st_dev, it.st_ino))
 }
 
 /// Fields as `name=value`, in which no control character survives: names of packages come from strangers, and a line

@@ -1,29 +1,39 @@
-//! When a daemon ends: at the first signal it drains, at the second it exits at once.
+//! What signals do: at the first SIGTERM or SIGINT a daemon drains, at the second it exits at once; SIGHUP reloads.
 
-use std::{io::Read as _, process, thread, time::Duration};
+use std::{
+    io::{IsTerminal as _, Read as _},
+    process, thread,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::notify;
+use crate::{notify, reload};
 
 /// How long a daemon may drain once its parent is gone: nobody is left who would wait for it or send a second signal.
 const ORPHAN_GRACE: Duration = Duration::from_secs(10);
 
-/// Cancels the token at the first SIGTERM or SIGINT (graceful drain) and exits at the second.
+/// Cancels the token at the first SIGTERM or SIGINT (graceful drain) and exits at the second. Reloads at SIGHUP, which on a
+/// terminal means that the terminal is gone, so there the daemon ends.
 ///
 /// It listens in a thread of its own, so that the second signal works however stuck the runtime is.
 pub(crate) fn on_signal(shutdown: CancellationToken, with_parent: bool) -> anyhow::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen for signals")?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot listen for signals")?;
+    let on_terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
     let listen = move || {
         for signal in signals.forever() {
             // Ctrl-C reaches the whole group of processes. The parent heard it too and decides.
             if with_parent && signal == SIGINT {
+                continue;
+            }
+            if signal == SIGHUP && !on_terminal {
+                notify::reloading(reload::run);
                 continue;
             }
             if shutdown.is_cancelled() {

@@ -7,7 +7,13 @@ use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::{Config, DaemonArgs, config, log, metrics, notify, shutdown};
+use crate::{
+    Config, DaemonArgs,
+    background::{Background, Side},
+    config,
+    log::Log,
+    metrics, notify, shutdown,
+};
 
 /// The exit code for a command line or configuration that cannot be used.
 const EXIT_USAGE: u8 = 2;
@@ -15,42 +21,74 @@ const EXIT_USAGE: u8 = 2;
 /// How long threads that are in the middle of a blocking call may take once the daemon has ended.
 const LAST_CALLS: Duration = Duration::from_secs(5);
 
-/// The whole `main` of a daemon: reads the configuration, starts logs, signals and the runtime, runs the daemon.
+/// The whole `main` of a daemon: reads the configuration, leaves the terminal if that is asked for, starts logs, signals
+/// and the runtime, runs the daemon. To be called before anything starts a thread.
 ///
-/// Exit codes: 0 ended as asked, 1 failed, 2 the configuration is not right.
+/// Exit codes: 0 ended as asked, 1 failed, 2 the command line or the configuration is not right. With `--daemon` they are
+/// those of the start: 0 the daemon is ready, 1 it failed before it was.
 pub fn start<C, R, F>(name: &'static str, args: &DaemonArgs, run: R) -> ExitCode
 where
     C: Config,
     R: FnOnce(C, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<()>>,
 {
-    let config: C = match config::load(&args.config_path(name)) {
-        Ok(config) => config,
-        Err(error) => return refuse(name, &error),
+    let Prepared { config, log, background } = match prepare::<C>(name, args) {
+        Ok(prepared) => prepared,
+        Err(error) => return say(name, &error, EXIT_USAGE),
     };
     if args.check_config {
         println!("configuration is good");
         return ExitCode::SUCCESS;
     }
-    if let Err(error) = log::init(args, &config.log()) {
-        return refuse(name, &format!("{error:#}"));
-    }
-    match supervise(name, args, config, run) {
+    let pid_file = match leave(name, &config, background) {
+        Ok(Some(Side::Starter(code))) => return code,
+        Ok(Some(Side::Daemon(pid_file))) => Some(pid_file),
+        Ok(None) => None,
+        Err(error) => return say(name, &error, 1),
+    };
+    let result = log.start().and_then(|()| supervise(name, args, config, run));
+    // Before anybody hears of the end, who may start the daemon again at once.
+    drop(pid_file);
+    match result {
         Ok(()) => {
             info!("{name} ended");
             ExitCode::SUCCESS
         }
         Err(error) => {
             error!("{name} failed: {error:#}");
+            notify::failed(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
+/// What a daemon begins with.
+struct Prepared<C> {
+    config: C,
+    log: Log,
+    background: Option<Background>,
+}
+
+fn prepare<C: Config>(name: &str, args: &DaemonArgs) -> anyhow::Result<Prepared<C>> {
+    let config: C = config::load(&args.config_path(name))?;
+    let log = Log::new(args, &config.log())?;
+    // Opens files, which a mere check must not.
+    let background = if args.check_config { None } else { Background::new(args)? };
+    Ok(Prepared { config, log, background })
+}
+
+/// What has to be done before the first thread: the environment is set, the terminal is left.
+fn leave<C: Config>(name: &str, config: &C, background: Option<Background>) -> anyhow::Result<Option<Side>> {
+    if let Some(kerberos) = config.kerberos() {
+        kerberos.apply(name)?;
+    }
+    background.map(|background| background.leave(name)).transpose()
+}
+
 /// Says why the daemon cannot start. The log does not exist yet.
-fn refuse(name: &str, why: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{name}: {why}");
-    ExitCode::from(EXIT_USAGE)
+fn say(name: &str, error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("{name}: {error:#}");
+    ExitCode::from(code)
 }
 
 fn supervise<C, R, F>(name: &str, args: &DaemonArgs, config: C, run: R) -> anyhow::Result<()>
@@ -58,7 +96,6 @@ where
     R: FnOnce(C, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<()>>,
 {
-    // Before the first thread is where a daemon would leave its terminal.
     info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "{name} starts");
     let token = CancellationToken::new();
     shutdown::on_signal(token.clone(), args.with_parent)?;

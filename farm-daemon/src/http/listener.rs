@@ -5,6 +5,8 @@ use std::{
     net::SocketAddr,
     os::unix::{fs::PermissionsExt as _, net::UnixStream as StdUnixStream},
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -12,53 +14,38 @@ use axum::{
     extract::connect_info::Connected,
     serve::{IncomingStream, Listener as AxumListener},
 };
+use tls_listener::{Error as TlsError, SpawningHandshakes, TlsListener};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::either::Either;
+use tracing::{debug, error};
 
-use super::Address;
+use super::{Address, HttpConfig, tls::Certificates};
+use crate::reload::on_reload;
 
 /// A reverse proxy reaches the socket through its group.
 const SOCKET_MODE: u32 = 0o660;
 
-/// Where and how to serve HTTP: the table `[http]` of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HttpConfig {
-    /// The address to listen on.
-    pub listen: Address,
-    /// Serve unencrypted HTTP to other machines. Passwords, tokens and packages are then readable on the way: only for a
-    /// network that is trusted as the machine itself is.
-    #[serde(default)]
-    pub allow_plain_http_on_network: bool,
-}
+/// How long a client may take to agree on the encryption. Others do not wait for it.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
-impl HttpConfig {
-    /// Serves on this address, and to other machines only if that is local.
-    pub fn new(listen: Address) -> Self {
-        Self { listen, allow_plain_http_on_network: false }
-    }
+/// How long to wait before the next connection when the system has no room for one.
+const NO_ROOM: Duration = Duration::from_secs(1);
 
-    /// What is wrong with it, for [`Config::validate`](crate::Config::validate).
-    pub fn problems(&self) -> Vec<String> {
-        if self.listen.is_local() || self.allow_plain_http_on_network {
-            return Vec::new();
-        }
-        vec![format!(
-            "listen = \"{}\" would serve unencrypted HTTP to other machines: listen on 127.0.0.1 behind a proxy that \
-             speaks HTTPS, or set allow_plain_http_on_network = true",
-            self.listen
-        )]
-    }
-}
-
-/// A bound socket, TCP or unix. The file of a unix socket is removed when it is dropped.
+/// A bound socket, TCP (with or without TLS) or unix. The file of a unix socket is removed when it is dropped.
 pub struct Listener {
     socket: Socket,
     address: Address,
+    certificates: Option<Arc<Certificates>>,
+    behind_proxy: bool,
 }
+
+/// Handshakes run in tasks of their own, so that a client that is silent or slow holds up nobody.
+type Tls = TlsListener<TcpListener, SpawningHandshakes<TlsAcceptor>>;
 
 enum Socket {
     Tcp(TcpListener),
+    Tls(Box<Tls>),
     Unix(UnixListener),
 }
 
@@ -69,23 +56,49 @@ impl Listener {
             bail!(problem);
         }
         let context = || format!("cannot listen on {}", config.listen);
-        match &config.listen {
+        let certificates = config.tls.clone().map(Certificates::read).transpose()?;
+        let (socket, address) = match &config.listen {
             Address::Tcp(address) => {
                 let socket = TcpListener::bind(address).await.with_context(context)?;
                 let address = Address::Tcp(socket.local_addr().with_context(context)?);
-                Ok(Self { socket: Socket::Tcp(socket), address })
+                (encrypted(socket, certificates.as_ref())?, address)
             }
-            Address::Unix(path) => {
-                let socket = bind_unix(path).with_context(context)?;
-                Ok(Self { socket: Socket::Unix(socket), address: Address::Unix(path.clone()) })
-            }
-        }
+            Address::Unix(path) => (Socket::Unix(bind_unix(path).with_context(context)?), config.listen.clone()),
+        };
+        Ok(Self { socket, address, certificates, behind_proxy: config.behind_proxy })
     }
 
     /// Where it listens, with the port the system chose.
     pub fn address(&self) -> &Address {
         &self.address
     }
+
+    /// Whether it speaks HTTPS.
+    pub fn is_encrypted(&self) -> bool {
+        self.certificates.is_some()
+    }
+
+    /// The certificates that have to be watched.
+    pub(super) fn certificates(&self) -> Option<Arc<Certificates>> {
+        self.certificates.clone()
+    }
+
+    pub(super) fn is_behind_proxy(&self) -> bool {
+        self.behind_proxy
+    }
+}
+
+fn encrypted(socket: TcpListener, certificates: Option<&Arc<Certificates>>) -> anyhow::Result<Socket> {
+    let Some(certificates) = certificates else { return Ok(Socket::Tcp(socket)) };
+    let acceptor = SpawningHandshakes(certificates.acceptor()?);
+    let listener = tls_listener::builder(acceptor).handshake_timeout(HANDSHAKE).listen(socket);
+    let weak = Arc::downgrade(certificates);
+    on_reload(move || {
+        if let Some(certificates) = weak.upgrade() {
+            certificates.reload();
+        }
+    });
+    Ok(Socket::Tls(Box::new(listener)))
 }
 
 impl Drop for Listener {
@@ -121,7 +134,8 @@ pub enum Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => address.ip().fmt(f),
+            // A socket for both kinds of addresses shows 192.0.2.1 as ::ffff:192.0.2.1.
+            Self::Tcp(address) => address.ip().to_canonical().fmt(f),
             Self::Unix(_) => f.write_str("local"),
         }
     }
@@ -134,20 +148,24 @@ impl Connected<IncomingStream<'_, Listener>> for Peer {
 }
 
 impl AxumListener for Listener {
-    type Io = Either<TcpStream, UnixStream>;
+    type Io = Either<TcpStream, Either<UnixStream, Box<TlsStream<TcpStream>>>>;
     type Addr = Peer;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         match &mut self.socket {
             Socket::Tcp(socket) => {
                 let (stream, address) = AxumListener::accept(socket).await;
-                // Small pieces of a live log must not wait for each other. A connection that refuses this works too.
-                let _ = stream.set_nodelay(true);
+                at_once(&stream);
                 (Either::Left(stream), Peer::Tcp(address))
+            }
+            Socket::Tls(socket) => {
+                let (stream, address) = accept_encrypted(socket).await;
+                at_once(stream.get_ref().0);
+                (Either::Right(Either::Right(Box::new(stream))), Peer::Tcp(address))
             }
             Socket::Unix(socket) => {
                 let (stream, _) = AxumListener::accept(socket).await;
-                (Either::Right(stream), self.peer())
+                (Either::Right(Either::Left(stream)), self.peer())
             }
         }
     }
@@ -155,6 +173,39 @@ impl AxumListener for Listener {
     fn local_addr(&self) -> io::Result<Self::Addr> {
         Ok(self.peer())
     }
+}
+
+/// Small pieces of a live log must not wait for each other. A connection that refuses this works too.
+fn at_once(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+}
+
+async fn accept_encrypted(socket: &mut Tls) -> (TlsStream<TcpStream>, SocketAddr) {
+    loop {
+        match socket.accept().await {
+            Ok(connection) => return connection,
+            // Strangers knock at every door of the network, and a browser that does not trust us hangs up.
+            Err(TlsError::TlsAcceptError { error, peer_addr, .. }) => {
+                debug!(target: "farm_http", { http.client = %peer_addr.ip(), %error }, "no TLS");
+            }
+            Err(TlsError::HandshakeTimeout { peer_addr, .. }) => {
+                debug!(target: "farm_http", { http.client = %peer_addr.ip() }, "no TLS: silent for too long");
+            }
+            // Who called has hung up already.
+            Err(TlsError::ListenerError(error)) if is_of_the_caller(error.kind()) => {}
+            Err(error) => {
+                error!(%error, "cannot take a connection; trying again in a second");
+                tokio::time::sleep(NO_ROOM).await;
+            }
+        }
+    }
+}
+
+fn is_of_the_caller(error: io::ErrorKind) -> bool {
+    matches!(
+        error,
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
 }
 
 impl Listener {
@@ -175,12 +226,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_machines_are_served_plain_http_only_when_that_is_asked_for() {
+    async fn what_would_be_unsafe_is_not_bound() {
         let error = Listener::bind(&config("0.0.0.0:0")).await.err().unwrap();
-        assert!(error.to_string().contains("allow_plain_http_on_network = true"), "{error}");
-        let allowed = HttpConfig { allow_plain_http_on_network: true, ..config("0.0.0.0:0") };
-        assert!(allowed.problems().is_empty());
-        assert!(config("127.0.0.1:0").problems().is_empty());
+        assert!(error.to_string().contains("unencrypted HTTP"), "{error}");
     }
 
     #[tokio::test]

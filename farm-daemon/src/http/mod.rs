@@ -1,13 +1,19 @@
 //! HTTP for daemons: where to listen, how to serve, and what a monitoring system asks.
 
 mod address;
+mod client;
+mod config;
 mod health;
 mod listener;
 mod serve;
+mod tls;
 mod trace;
 
 pub use address::{Address, ParseAddressError};
+pub use client::ClientAddress;
+pub use config::HttpConfig;
 pub use health::health_routes;
-pub use listener::{HttpConfig, Listener, Peer};
+pub use listener::{Listener, Peer};
 pub use serve::{serve, serve_health};
+pub use tls::TlsConfig;
 pub use trace::RequestId;

@@ -1,13 +1,19 @@
 //! Serving a router until the daemon is to end.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::{Future, pending},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{HttpConfig, Listener, Peer, health_routes, trace::trace};
+use super::{HttpConfig, Listener, Peer, client::client_address, health_routes, trace::trace};
+
+/// How often the files of certificates are looked at. Those who renew them do so days before it matters.
+const CERTIFICATES: Duration = Duration::from_secs(60);
 
 /// How long answers under way may take once the daemon is to end. Handlers that wait (long polls, live logs) must watch
 /// the token themselves.
@@ -15,15 +21,27 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves until the token is cancelled, then finishes the answers under way.
 ///
-/// Every request gets a span, a [`RequestId`](super::RequestId), a line in the log and a sample in the metrics.
+/// Every request gets a span, a [`RequestId`](super::RequestId), a [`ClientAddress`](super::ClientAddress), a line in the log
+/// and a sample in the metrics. Certificates that change are read anew.
 pub async fn serve(listener: Listener, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let app = router.layer(middleware::from_fn(trace)).into_make_service_with_connect_info::<Peer>();
+    let certificates = listener.certificates();
+    let app = router
+        .layer(middleware::from_fn(trace))
+        .layer(middleware::from_fn_with_state(listener.is_behind_proxy(), client_address))
+        .into_make_service_with_connect_info::<Peer>();
     let server = axum::serve(listener, app).with_graceful_shutdown(shutdown.clone().cancelled_owned()).into_future();
     let deadline = async {
         shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
+    let renewal = async {
+        match certificates {
+            Some(certificates) => certificates.watch(CERTIFICATES).await,
+            None => pending().await,
+        }
+    };
     tokio::select! {
+        never = renewal => match never {},
         served = server => served.context("the HTTP server failed"),
         () = deadline => {
             warn!("answers were still under way {} seconds after the end was asked for: cut off", DRAIN.as_secs());

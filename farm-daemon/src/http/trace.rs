@@ -10,6 +10,8 @@ use axum::{
 };
 use tracing::{Instrument as _, debug, info_span};
 
+use super::ClientAddress;
+
 /// The header that tells the client the id of its request, so that a person can quote it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -29,7 +31,9 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(RequestId(id.clone()));
 
-    let span = info_span!("request", http.id = %id, http.method = %method, http.path = %path);
+    let client = request.extensions().get::<ClientAddress>().map_or("unknown", |it| it.0.as_str());
+
+    let span = info_span!("request", http.id = %id, http.client = %client, http.method = %method, http.path = %path);
     async move {
         let begin = Instant::now();
         let mut response = next.run(request).await;
