@@ -27,6 +27,7 @@ const SYSTEMD: [&str; 2] = ["NOTIFY_SOCKET", "INVOCATION_ID"];
 
 /// The log may name people and packages.
 const LOG_MODE: u32 = 0o640;
+const PID_MODE: u32 = 0o644;
 /// Whatever the caller's mask: nobody else writes what a daemon makes.
 const UMASK: Mode = Mode::from_bits_retain(0o022);
 
@@ -69,6 +70,7 @@ impl Background {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(PID_MODE)
             .open(&pid_file)
             .with_context(|| format!("cannot write the pid file {}", pid_file.display()))?;
         let folder = env::current_dir().context("the folder that this command was started in is gone")?;

@@ -132,11 +132,13 @@ impl Certificates {
         }
     }
 
-    fn reload_if_changed(&self) {
+    /// Whether they had changed.
+    fn reload_if_changed(&self) -> bool {
         let changed = *self.seen.lock().unwrap_or_else(PoisonError::into_inner) != self.config.stamp();
         if changed {
             self.reload();
         }
+        changed
     }
 
     /// Looks at the files again and again.
@@ -153,5 +155,46 @@ impl Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+
+    fn write(config: &TlsConfig) -> Vec<u8> {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs_err::write(&config.certificate, made.cert.pem()).unwrap();
+        fs_err::write(&config.key, made.signing_key.serialize_pem()).unwrap();
+        fs_err::set_permissions(&config.key, Permissions::from_mode(0o600)).unwrap();
+        made.cert.der().to_vec()
+    }
+
+    fn used(certificates: &Certificates) -> Vec<u8> {
+        certificates.current.read().unwrap().cert[0].to_vec()
+    }
+
+    #[tokio::test]
+    async fn files_that_change_are_read_anew_by_themselves_and_broken_ones_are_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = TlsConfig { certificate: dir.path().join("c"), key: dir.path().join("k") };
+        let first = write(&config);
+        let certificates = Certificates::read(config.clone()).unwrap();
+        assert_eq!(used(&certificates), first);
+
+        fs_err::write(&config.certificate, "broken").unwrap();
+        assert!(certificates.reload_if_changed());
+        assert_eq!(used(&certificates), first);
+        assert!(!certificates.reload_if_changed(), "the fault would be logged again and again");
+
+        let second = write(&config);
+        let watch = tokio::spawn(certificates.clone().watch(Duration::from_millis(5)));
+        farm_testing::eventually("the new certificate", farm_testing::DEADLINE, async || {
+            (used(&certificates) == second).then_some(())
+        })
+        .await;
+        watch.abort();
     }
 }
