@@ -1,11 +1,12 @@
-//! Who is it: tokens, and the identity that a request has.
+//! Who is it: tokens, Kerberos, and the identity that a request has.
 //!
 //! A [`Token`] is shown once, to the one who will use it. The farm stores only its digest, so that nobody who reads the
-//! database can act as someone else.
+//! database can act as someone else. A Kerberos ticket is worth one: see [`negotiate`].
 
 mod bearer;
 mod file;
 mod identity;
+pub mod negotiate;
 mod token;
 
 pub use bearer::{BearerError, bearer};

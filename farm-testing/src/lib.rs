@@ -1,6 +1,7 @@
 //! For tests only: the real things that tests need, made in a moment and gone with the test.
 //!
 //! - [`TestDb`]: a database of its own per test, on a private PostgreSQL per test process;
+//! - [`Realm`]: a private Kerberos realm; [`in_environment`]: a test with an environment of its own;
 //! - [`Process`]: a program of the workspace, running;
 //! - [`Spec`]: small source packages; [`platform`]: what to build them on;
 //! - [`eventually`]: waiting for what gives no sign.
@@ -11,19 +12,23 @@
 
 mod cluster;
 mod database;
+mod environment;
 mod eventually;
 mod output;
 mod platforms;
 mod process;
 mod programs;
+mod realm;
 mod srpm;
 
 pub use cluster::Cluster;
 pub use database::TestDb;
+pub use environment::in_environment;
 pub use eventually::{eventually, eventually_blocking};
 pub use platforms::platform;
 pub use process::Process;
 pub use programs::program;
+pub use realm::Realm;
 pub use rustix::process::Signal;
 pub use srpm::{Spec, srpm};
 
