@@ -61,8 +61,8 @@ fn prepare(db: &TestDb) -> Token {
         timeout_seconds: None,
     };
     let (mut conn, token) = (db.connect(), Token::generate());
-    operator::put_platform(&mut conn, &recipe).unwrap();
-    operator::put_builder(&mut conn, &"bench".parse().unwrap(), &token.digest(), None).unwrap();
+    operator::put_platform(&mut conn, &testing::operator(), &recipe).unwrap();
+    testing::put_builder(&mut conn, "bench", &token.digest(), None);
     token
 }
 

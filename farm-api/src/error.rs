@@ -49,6 +49,8 @@ pub enum ErrorCode {
     WrongOffset,
     /// 422: understood, and refused with reasons.
     Refused,
+    /// 422: more than who is asking may use up; the message names the limits.
+    LimitReached,
     /// 503: try again later; nothing was lost.
     Unavailable,
     /// 507: the store is full.
@@ -68,7 +70,7 @@ impl ErrorCode {
             Self::Conflict | Self::WrongOffset => 409,
             Self::LeaseLost => 410,
             Self::TooLarge => 413,
-            Self::Refused => 422,
+            Self::Refused | Self::LimitReached => 422,
             Self::Internal => 500,
             Self::Unavailable => 503,
             Self::StoreFull => 507,

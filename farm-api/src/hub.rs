@@ -1,8 +1,9 @@
-//! The API of farm-hub, `/hub/v1`: what builders call. Every call carries `Authorization: Bearer <builder's token>`;
-//! calls about one attempt carry its lease in the header `Farm-Lease` ([`farm_types::LeaseKey::to_header`]).
+//! The API of farm-hub, `/hub/v1`: what builders call. Every call carries `Authorization: Bearer <builder's token>`, which an
+//! operator put on its host, or which it got for its ticket; calls about one attempt carry its lease in the header `Farm-Lease` ([`farm_types::LeaseKey::to_header`]).
 //!
 //! | call | body | answer |
 //! |---|---|---|
+//! | `POST /hub/v1/token` | a ticket, by Negotiate | [`LoginToken`](crate::login::LoginToken) |
 //! | `POST /hub/v1/hello` | [`Hello`] | [`Welcome`] |
 //! | `POST /hub/v1/claim` | [`Claim`] | [`Claimed`], after at most `wait_seconds` |
 //! | `POST /hub/v1/renew` | [`Renew`] | [`Renewed`], after at most `wait_seconds`, at once when a lease is gone |
@@ -82,6 +83,9 @@ pub struct Lease {
     pub sources: Vec<LeaseSource>,
     /// How long the whole attempt may take.
     pub timeout_seconds: u32,
+    /// Whether the build may use the network.
+    #[serde(default)]
+    pub network: bool,
 }
 
 /// One SRPM to build.

@@ -2,13 +2,16 @@
 //!
 //! - [`people`]: the API of farm-web under `/api/v1`, for people's tools and scripts;
 //! - [`hub`]: the API of farm-hub under `/hub/v1`, for builders;
+//! - [`access`]: who is who, who may what, who did what; [`login`]: a token for a ticket;
 //! - [`error`]: the one form in which both refuse;
 //! - [`client`] (feature `client`): clients for both.
 
+pub mod access;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod error;
 pub mod hub;
+pub mod login;
 pub mod paths;
 pub mod people;
 pub mod recipe;

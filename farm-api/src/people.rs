@@ -2,7 +2,16 @@
 //!
 //! | call | body or query | answer |
 //! |---|---|---|
-//! | `GET /api/v1/whoami` | | [`Whoami`] |
+//! | `POST /api/v1/token` | a ticket, by Negotiate | [`LoginToken`](crate::login::LoginToken) |
+//! | `GET /api/v1/whoami` | | [`Whoami`](crate::access::Whoami) |
+//! | `GET /api/v1/tokens` | | list of [`TokenInfo`](crate::access::TokenInfo), one's own |
+//! | `POST /api/v1/tokens` | [`NewToken`](crate::access::NewToken) | 201 [`MadeToken`](crate::access::MadeToken) |
+//! | `DELETE /api/v1/tokens/{id}` | | 204 |
+//! | `GET /api/v1/audit` | [`AuditFilter`](crate::access::AuditFilter) | list of [`AuditEntry`](crate::access::AuditEntry) |
+//! | `GET /api/v1/buckets` | | list of [`Bucket`] |
+//! | `PUT /api/v1/buckets/{name}` | [`BucketChange`] | 204 |
+//! | `POST /api/v1/builders/{name}/state` | [`BuilderChange`] | 204 |
+//! | `POST /api/v1/platforms/{name}/state` | [`PlatformChange`] | 204 |
 //! | `GET /api/v1/platforms` | | list of [`Platform`] |
 //! | `GET /api/v1/builders` | | list of [`Builder`] |
 //! | `GET /api/v1/queue` | | [`Queue`] |
@@ -20,6 +29,7 @@
 //! | `GET /api/v1/tasks/{id}/log` | `attempt=N` `start=BYTES` `follow=true` | the log as plain text |
 //! | `GET /artifacts/{id}/{name}` | | the file, with Range and ETag |
 
+mod buckets;
 mod why;
 
 use farm_types::{
@@ -31,26 +41,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+pub use buckets::{Bucket, BucketChange, BuilderChange, PlatformChange};
 pub use why::{BuilderVerdict, Why};
 
 use crate::{
     error::Reason,
     hub::{LogLine, StageTime},
 };
-
-/// Who is asking, as the server sees it.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Whoami {
-    /// The identity, `alice@EXAMPLE.ORG` or a local user's name.
-    pub principal: String,
-    /// How the server knows: `local`, `token`.
-    pub way: String,
-    /// What version of the farm this is.
-    pub version: String,
-    /// The largest file it takes, so that nobody reads a larger one in vain.
-    #[serde(default)]
-    pub max_upload_bytes: Option<u64>,
-}
 
 /// A platform.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -179,6 +176,9 @@ pub struct NewJob {
     /// Begin only when that job has succeeded.
     #[serde(default)]
     pub after: Option<JobId>,
+    /// Let its builds use the network: takes the right `network`, and platforms that allow it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
 }
 
 /// A source of a job.

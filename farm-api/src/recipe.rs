@@ -26,6 +26,10 @@ pub struct Recipe {
     /// Where from.
     #[serde(rename = "repository", alias = "repositories")]
     pub repositories: Vec<Repository>,
+    /// Whether builds may use the network, where the job asks for it and its submitter may. They then share the host's network, as
+    /// under mock with `rpmbuild_networking`: for hosts on which nothing listens that builds must not reach.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
     /// How long a build may take, in seconds, unless the job says otherwise; 7200 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u32>,

@@ -1,15 +1,13 @@
-//! Who is it: tokens, Kerberos, and the identity that a request has.
+//! Who is it: tokens and Kerberos tickets.
 //!
 //! A [`Token`] is shown once, to the one who will use it. The farm stores only its digest, so that nobody who reads the
 //! database can act as someone else. A Kerberos ticket is worth one: see [`negotiate`].
 
 mod bearer;
 mod file;
-mod identity;
 pub mod negotiate;
 mod token;
 
 pub use bearer::{BearerError, bearer};
 pub use file::{TokenFileError, read_token_file};
-pub use identity::{Identity, Way};
 pub use token::{ParseTokenError, Token};

@@ -75,7 +75,7 @@ fn prepare(db: &TestDb, clients: u64, tasks: u64) {
             arches: vec!["x86_64".to_owned()],
             slots: 1,
         };
-        queue::hello(&mut conn, BuilderId(i32::try_from(builder).unwrap()), &hello).unwrap();
+        queue::hello(&mut conn, BuilderId(i32::try_from(builder).unwrap()), "127.0.0.1", &hello).unwrap();
     }
     // By hand instead of through submit and accept, which would take longer than the bench.
     for statement in [

@@ -2,13 +2,17 @@
 
 use diesel::{
     OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{BigInt, Binary, Text, Uuid as SqlUuid},
+    sql_types::{BigInt, Binary, Nullable, Text, Uuid as SqlUuid},
 };
 use farm_types::Digest;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::{DbError, Result, document::document};
+use crate::{
+    Actor, DbError, Result,
+    actor::{actor, bind},
+    document::document,
+};
 
 /// An upload under way.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -48,37 +52,50 @@ pub fn record(conn: &mut PgConnection, digest: &Digest, size: u64) -> Result<()>
     Ok(())
 }
 
-/// Begins an upload, or finds the one that the same person began before.
-pub fn begin_upload(conn: &mut PgConnection, principal: &str, digest: &Digest, size: u64) -> Result<Upload> {
+/// The size of a blob that the person need not bring, because that person brought it before or sees it; `None`: bring it.
+pub fn known(conn: &mut PgConnection, actor: &Actor, digest: &Digest) -> Result<Option<i64>> {
+    #[derive(QueryableByName)]
+    struct Known {
+        #[diesel(sql_type = Nullable<BigInt>)]
+        size: Option<i64>,
+    }
+    let query = sql_query(concat!("SELECT farm.known_blob(", actor!(), ", $4) AS size"));
+    let row: Known = bind!(query, actor).bind::<Binary, _>(digest.as_bytes().as_slice()).get_result(conn)?;
+    Ok(row.size)
+}
+
+/// Begins an upload, or finds the one that the same person began before. Answers its number.
+pub fn begin_upload(conn: &mut PgConnection, actor: &Actor, digest: &Digest, size: u64) -> Result<Uuid> {
+    #[derive(QueryableByName)]
+    struct Begun {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
     let size = i64::try_from(size).map_err(|e| DbError::Data(e.to_string()))?;
-    let query = format!(
-        "INSERT INTO farm.upload (person_id, digest, size) VALUES (farm.person_of($1), $2, $3)
-         ON CONFLICT (person_id, digest, size) DO UPDATE SET touched_at = now() RETURNING {UPLOAD}"
-    );
-    let query = sql_query(query)
-        .bind::<Text, _>(principal)
+    let query = sql_query(concat!("SELECT farm.begin_upload(", actor!(), ", $4, $5) AS id"));
+    let row: Begun = bind!(query, actor)
         .bind::<Binary, _>(digest.as_bytes().as_slice())
-        .bind::<BigInt, _>(size);
-    document(conn, query)?.ok_or_else(|| DbError::Data("an upload was not recorded".to_owned()))
+        .bind::<BigInt, _>(size)
+        .get_result(conn)?;
+    Ok(row.id)
 }
 
 /// Finds an upload of a person.
 pub fn find_upload(conn: &mut PgConnection, principal: &str, id: Uuid) -> Result<Upload> {
     let query = format!(
-        "UPDATE farm.upload SET touched_at = now() WHERE id = $1 AND person_id = farm.person_of($2) RETURNING {UPLOAD}"
+        "UPDATE farm.upload SET touched_at = now() WHERE id = $1
+           AND person_id = (SELECT p.id FROM farm.person p WHERE p.principal = $2) RETURNING {UPLOAD}"
     );
     let query = sql_query(query).bind::<SqlUuid, _>(id).bind::<Text, _>(principal);
     document(conn, query)?
         .ok_or_else(|| DbError::NotFound("there is no such upload of yours; ask for a new one".to_owned()))
 }
 
-/// Ends an upload: the blob is there, and the upload is forgotten.
-pub fn end_upload(conn: &mut PgConnection, id: Uuid, digest: &Digest, size: u64) -> Result<()> {
-    diesel::Connection::transaction(conn, |conn| {
-        record(conn, digest, size)?;
-        sql_query("DELETE FROM farm.upload WHERE id = $1").bind::<SqlUuid, _>(id).execute(conn)?;
-        Ok(())
-    })
+/// Ends an upload: the blob is there, who brought it may build it, and the upload is forgotten.
+pub fn end_upload(conn: &mut PgConnection, actor: &Actor, id: Uuid) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.end_upload(", actor!(), ", $4)"));
+    bind!(query, actor).bind::<SqlUuid, _>(id).execute(conn)?;
+    Ok(())
 }
 
 /// Forgets an upload whose bytes proved wrong.

@@ -14,6 +14,12 @@ pub enum DbError {
     /// It contradicts what is there. The text is for people.
     #[error("{0}")]
     Conflict(String),
+    /// Who asks may not. The text is for people.
+    #[error("{0}")]
+    Forbidden(String),
+    /// It is more than who asks may use up. The text names the limits.
+    #[error("{0}")]
+    Limit(String),
     /// The lease is gone: whoever asks must stop that build.
     #[error("{0}")]
     LeaseLost(String),
@@ -39,6 +45,8 @@ impl From<Diesel> for DbError {
             Diesel::DatabaseError(kind, info) => match info.constraint_name() {
                 Some("farm_not_found") => Self::NotFound(info.message().to_owned()),
                 Some("farm_conflict") => Self::Conflict(info.message().to_owned()),
+                Some("farm_forbidden") => Self::Forbidden(info.message().to_owned()),
+                Some("farm_limit") => Self::Limit(info.message().to_owned()),
                 Some("farm_lease_lost") => Self::LeaseLost(info.message().to_owned()),
                 _ if lost_server(info.message()) => Self::Unavailable(info.message().trim().to_owned()),
                 _ => Self::Sql(Diesel::DatabaseError(kind, info)),

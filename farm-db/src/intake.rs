@@ -8,13 +8,17 @@ use farm_api::{error::Reason, recipe::Recipe};
 use farm_types::{BucketName, Class, Digest, JobId, JobKey, PlatformName};
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, document::documents};
+use crate::{
+    Actor, Result,
+    actor::{actor, bind},
+    document::documents,
+};
 
 /// A job as it is handed in; every field was checked at the door.
 #[derive(Debug, Clone)]
 pub struct Submission {
     /// Who submits.
-    pub principal: String,
+    pub actor: Actor,
     /// Makes the same request sent again the same job.
     pub key: JobKey,
     /// Digest of the whole request: another request under the same key is refused.
@@ -31,6 +35,8 @@ pub struct Submission {
     pub timeout_seconds: Option<u32>,
     /// The job that has to succeed first.
     pub after: Option<JobId>,
+    /// Whether builds may use the network.
+    pub network: bool,
     /// What the submitter calls each file, and its digest.
     pub sources: Vec<(String, Digest)>,
 }
@@ -47,20 +53,24 @@ struct Submitted {
 pub fn submit(conn: &mut PgConnection, new: &Submission) -> Result<(JobId, bool)> {
     let (names, digests): (Vec<_>, Vec<_>) =
         new.sources.iter().map(|(name, digest)| (name.as_str(), digest.as_bytes().as_slice())).unzip();
-    let row: Submitted =
-        sql_query("SELECT * FROM farm.submit($1, $2, $3, $4, $5, $6::farm.class, $7, $8, $9, $10, $11)")
-            .bind::<Text, _>(&new.principal)
-            .bind::<Text, _>(new.key.as_str())
-            .bind::<Binary, _>(new.request.as_bytes().as_slice())
-            .bind::<Text, _>(&new.title)
-            .bind::<Text, _>(new.bucket.as_str())
-            .bind::<Text, _>(new.class.as_str())
-            .bind::<Text, _>(&new.targets)
-            .bind::<Nullable<Integer>, _>(new.timeout_seconds.map(|s| i32::try_from(s).unwrap_or(i32::MAX)))
-            .bind::<Nullable<BigInt>, _>(new.after.map(|job| job.0))
-            .bind::<Array<Text>, _>(names)
-            .bind::<Array<Binary>, _>(digests)
-            .get_result(conn)?;
+    let query = sql_query(concat!(
+        "SELECT * FROM farm.submit(",
+        actor!(),
+        ", $4, $5, $6, $7, $8::farm.class, $9, $10, $11, $12, $13, $14)"
+    ));
+    let row: Submitted = bind!(query, new.actor)
+        .bind::<Text, _>(new.key.as_str())
+        .bind::<Binary, _>(new.request.as_bytes().as_slice())
+        .bind::<Text, _>(&new.title)
+        .bind::<Text, _>(new.bucket.as_str())
+        .bind::<Text, _>(new.class.as_str())
+        .bind::<Text, _>(&new.targets)
+        .bind::<Nullable<Integer>, _>(new.timeout_seconds.map(|s| i32::try_from(s).unwrap_or(i32::MAX)))
+        .bind::<Nullable<BigInt>, _>(new.after.map(|job| job.0))
+        .bind::<Bool, _>(new.network)
+        .bind::<Array<Text>, _>(names)
+        .bind::<Array<Binary>, _>(digests)
+        .get_result(conn)?;
     Ok((JobId(row.o_job), row.o_created))
 }
 
@@ -71,6 +81,9 @@ pub struct UndecidedJob {
     pub id: JobId,
     /// Targets as the user wrote them.
     pub targets: String,
+    /// Whether its builds want the network.
+    #[serde(default)]
+    pub network: bool,
     /// Its sources.
     pub sources: Vec<UndecidedSource>,
 }
@@ -132,6 +145,8 @@ pub struct ValidatorPlatform {
     pub recipe: Recipe,
     /// Builders that could take its tasks now.
     pub builders: i64,
+    /// Whether who handed in the job may build there.
+    pub allowed: bool,
 }
 
 #[derive(QueryableByName)]
@@ -187,7 +202,7 @@ fn undecided(conn: &mut PgConnection, id: i64) -> Result<UndecidedJob> {
     let job = documents(
         conn,
         sql_query(
-            "SELECT jsonb_build_object('id', j.id, 'targets', j.targets, 'sources', (
+            "SELECT jsonb_build_object('id', j.id, 'targets', j.targets, 'network', j.network, 'sources', (
                SELECT jsonb_agg(jsonb_build_object('position', s.position, 'file_name', s.file_name,
                  'digest', encode(s.digest, 'hex'), 'size', b.size) ORDER BY s.position)
                FROM farm.source s JOIN farm.blob b ON b.digest = s.digest WHERE s.job_id = j.id)) AS document
@@ -214,13 +229,12 @@ fn accept(
     Ok(())
 }
 
-/// All platforms, for a validator.
-pub fn platforms(conn: &mut PgConnection) -> Result<Vec<ValidatorPlatform>> {
-    documents(
-        conn,
-        sql_query(
-            "SELECT jsonb_build_object('name', name, 'enabled', enabled, 'auto', auto, 'recipe', recipe,
-               'builders', builders) AS document FROM farm.platform_view ORDER BY name",
-        ),
-    )
+/// All platforms, for the validation of a job.
+pub fn platforms(conn: &mut PgConnection, job: JobId) -> Result<Vec<ValidatorPlatform>> {
+    let query = sql_query(
+        "SELECT jsonb_build_object('name', p.name, 'enabled', p.enabled, 'auto', p.auto, 'recipe', p.recipe,
+           'builders', p.builders, 'allowed', farm.may(j.person_id, 'build', p.name)) AS document
+         FROM farm.platform_view p CROSS JOIN farm.job j WHERE j.id = $1 ORDER BY p.name",
+    );
+    documents(conn, query.bind::<BigInt, _>(job.0))
 }

@@ -3,21 +3,27 @@
 //! - [`intake`]: submit → accept | reject; [`queue`]: claim → renew* → finish | release | cancel, and reap;
 //! - [`publish`]: what has to be in which repository, and that it is;
 //! - [`read`]: what people see, as the types of [`farm_api::people`], so that page, JSON and command line show the same;
-//! - [`blobs`], [`operator`], [`health`]: uploads and blobs; platforms, builders and buckets; whether all is well;
+//! - [`access`]: who it is, and what was written down; [`operator`]: platforms, builders, buckets, persons, groups, rights;
+//! - [`blobs`], [`health`]: uploads and blobs; whether all is well;
 //! - [`invariants`]: what is true of every database of the farm;
 //! - [`Pool`] and [`Listener`]: the only places where waiting for the database meets async code.
 //!
 //! Every transition is a function of the database (`migrations/`), one short transaction, and checks what it changed.
 //! A verb here calls one of them: `fn(&mut PgConnection, …) -> Result<…, DbError>`.
 //!
-//! Errors: [`DbError`] tells expected refusals (`NotFound`, `Conflict`, `LeaseLost`) from a database that cannot be
+//! A verb that changes something for somebody wants an [`Actor`], one that shows what not everybody may see a [`Viewer`].
+//!
+//! Errors: [`DbError`] tells expected refusals (`NotFound`, `Conflict`, `Forbidden`, `Limit`, `LeaseLost`) from a database that cannot be
 //! reached (`Unavailable`, try again) and from mistakes of ours (`Sql`, `Data`).
 
+pub mod access;
+mod actor;
 pub mod blobs;
 mod document;
 mod error;
 pub mod health;
 pub mod intake;
+mod introduce;
 pub mod invariants;
 mod listen;
 pub mod migrate;
@@ -29,7 +35,9 @@ pub mod read;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use actor::{Actor, Viewer};
 pub use diesel::PgConnection;
 pub use error::{DbError, Result};
+pub use introduce::{IntroductionError, introduce, libpq_knows_gss};
 pub use listen::{Channel, Heard, Listener, Notification, listen};
 pub use pool::Pool;

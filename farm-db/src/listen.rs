@@ -30,10 +30,12 @@ pub enum Channel {
     Job,
     /// A lease was taken away; the payload is the builder's number.
     Orders,
+    /// Who is known, or may do what, changed.
+    Access,
 }
 
 impl Channel {
-    const ALL: [Self; 4] = [Self::Submitted, Self::Ready, Self::Job, Self::Orders];
+    const ALL: [Self; 5] = [Self::Submitted, Self::Ready, Self::Job, Self::Orders, Self::Access];
 
     const fn name(self) -> &'static str {
         match self {
@@ -41,6 +43,7 @@ impl Channel {
             Self::Ready => "farm_ready",
             Self::Job => "farm_job",
             Self::Orders => "farm_orders",
+            Self::Access => "farm_access",
         }
     }
 }
@@ -66,8 +69,9 @@ pub enum Heard {
 }
 
 /// Listens until it is dropped: connects, tells what it hears, and connects again with growing pauses whenever the
-/// connection is lost.
-pub async fn listen(conninfo: &str, channels: &[Channel], mut hear: impl FnMut(Heard)) {
+/// connection is lost, and without one when it has become so old, as the connections of a [`Pool`](crate::Pool) are made anew.
+pub async fn listen(conninfo: &str, channels: &[Channel], max_age_seconds: u64, mut hear: impl FnMut(Heard)) {
+    let max_age = Duration::from_secs(max_age_seconds);
     let plan = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(250))
         .with_max_delay(Duration::from_secs(15))
@@ -79,11 +83,20 @@ pub async fn listen(conninfo: &str, channels: &[Channel], mut hear: impl FnMut(H
             Ok(mut listener) => {
                 pauses = plan.build();
                 hear(Heard::Connected);
-                loop {
-                    match listener.next().await {
-                        Ok(notification) => hear(Heard::Told(notification)),
-                        Err(error) => break error,
+                let old = tokio::time::sleep(max_age);
+                tokio::pin!(old);
+                let lost = loop {
+                    tokio::select! {
+                        told = listener.next() => match told {
+                            Ok(notification) => hear(Heard::Told(notification)),
+                            Err(error) => break Some(error),
+                        },
+                        () = &mut old => break None,
                     }
+                };
+                match lost {
+                    Some(error) => error,
+                    None => continue,
                 }
             }
             Err(error) => error,

@@ -1,50 +1,48 @@
-//! What operators do: platforms, builders, buckets. Needs the rights of `farm_owner`.
+//! What operators and administrators do: platforms, builders, buckets, persons, groups, rights. Every verb has an actor, whose
+//! right the database asks for.
 
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{Array, Binary, Bool, Jsonb, Nullable, Text},
+    sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Jsonb, Nullable, Text},
 };
-use farm_api::recipe::Recipe;
-use farm_types::{BuilderId, BuilderName, BuilderState, Digest, PlatformName};
+use farm_api::{
+    access::{GrantInfo, Group, Limits, Person},
+    people::Bucket,
+    recipe::Recipe,
+};
+use farm_types::{BucketName, BuilderId, BuilderName, BuilderState, Digest, Grant, PlatformName};
+use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::{DbError, Result, document::document};
+use crate::{
+    Actor, DbError, Result,
+    actor::{actor, bind},
+    document::{document, documents},
+};
 
 /// Adds a platform, or gives a known one a new recipe. Answers whether it is new.
-pub fn put_platform(conn: &mut PgConnection, recipe: &Recipe) -> Result<bool> {
+pub fn put_platform(conn: &mut PgConnection, actor: &Actor, recipe: &Recipe) -> Result<bool> {
     #[derive(QueryableByName)]
     struct New {
         #[diesel(sql_type = Bool)]
         new: bool,
     }
-    let row: New = sql_query(
-        "INSERT INTO farm.platform (name, release, arch, recipe, auto) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (name) DO UPDATE SET recipe = excluded.recipe, auto = excluded.auto, updated_at = now()
-         RETURNING created_at = updated_at AS new",
-    )
-    .bind::<Text, _>(recipe.name.as_str())
-    .bind::<Text, _>(&recipe.release)
-    .bind::<Text, _>(&recipe.arch)
-    .bind::<Jsonb, _>(serde_json::to_value(recipe)?)
-    .bind::<Bool, _>(recipe.auto)
-    .get_result(conn)?;
+    let query = sql_query(concat!("SELECT farm.put_platform(", actor!(), ", $4, $5, $6, $7, $8) AS new"));
+    let row: New = bind!(query, actor)
+        .bind::<Text, _>(recipe.name.as_str())
+        .bind::<Text, _>(&recipe.release)
+        .bind::<Text, _>(&recipe.arch)
+        .bind::<Jsonb, _>(serde_json::to_value(recipe)?)
+        .bind::<Bool, _>(recipe.auto)
+        .get_result(conn)?;
     Ok(row.new)
 }
 
 /// Opens or closes a platform. Of a closed one no tasks are made, and those that wait are given to nobody until it is open
 /// again; what is being built is built to its end.
-pub fn enable_platform(conn: &mut PgConnection, name: &PlatformName, enabled: bool) -> Result<()> {
-    let changed = sql_query("UPDATE farm.platform SET enabled = $2, updated_at = now() WHERE name = $1")
-        .bind::<Text, _>(name.as_str())
-        .bind::<Bool, _>(enabled)
-        .execute(conn)?;
-    if changed == 0 {
-        return Err(DbError::NotFound(format!("there is no platform {name}")));
-    }
-    if enabled {
-        // Tasks may be there already, and a hub would else see them only when it next looks by itself.
-        sql_query("SELECT pg_notify('farm_ready', $1)").bind::<Text, _>(name.as_str()).execute(conn)?;
-    }
+pub fn enable_platform(conn: &mut PgConnection, actor: &Actor, name: &PlatformName, enabled: bool) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.enable_platform(", actor!(), ", $4, $5)"));
+    bind!(query, actor).bind::<Text, _>(name.as_str()).bind::<Bool, _>(enabled).execute(conn)?;
     Ok(())
 }
 
@@ -55,53 +53,49 @@ pub fn recipe(conn: &mut PgConnection, name: &PlatformName) -> Result<Recipe> {
     document(conn, query)?.ok_or_else(|| DbError::NotFound(format!("there is no platform {name}")))
 }
 
-/// Registers a builder, or gives a known one a new token. `platforms`: what it may serve; `None` is every platform of
-/// its architectures.
-pub fn put_builder(
-    conn: &mut PgConnection,
-    name: &BuilderName,
-    token: &Digest,
-    platforms: Option<&[PlatformName]>,
-) -> Result<()> {
-    sql_query(
-        "INSERT INTO farm.builder (name, token_digest, platforms) VALUES ($1, $2, $3)
-         ON CONFLICT (name) DO UPDATE SET token_digest = excluded.token_digest, platforms = excluded.platforms",
-    )
-    .bind::<Text, _>(name.as_str())
-    .bind::<Binary, _>(token.as_bytes().as_slice())
-    .bind::<Nullable<Array<Text>>, _>(platforms.map(|names| names.iter().map(PlatformName::as_str).collect::<Vec<_>>()))
-    .execute(conn)?;
+/// A builder to be registered.
+#[derive(Debug, Clone, Default)]
+pub struct NewBuilder<'a> {
+    /// The digest of the token that is put on its host; `None`: as it is.
+    pub token: Option<Digest>,
+    /// The principal of its ticket; `None`: as it is.
+    pub principal: Option<&'a str>,
+    /// What it may serve; `None` is every platform of its architectures.
+    pub platforms: Option<&'a [PlatformName]>,
+}
+
+/// Registers a builder, or changes a known one.
+pub fn put_builder(conn: &mut PgConnection, actor: &Actor, name: &BuilderName, new: &NewBuilder<'_>) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.put_builder(", actor!(), ", $4, $5, $6, $7)"));
+    bind!(query, actor)
+        .bind::<Text, _>(name.as_str())
+        .bind::<Nullable<Binary>, _>(new.token.as_ref().map(|digest| digest.as_bytes().as_slice()))
+        .bind::<Nullable<Text>, _>(new.principal)
+        .bind::<Nullable<Array<Text>>, _>(
+            new.platforms.map(|names| names.iter().map(PlatformName::as_str).collect::<Vec<_>>()),
+        )
+        .execute(conn)?;
     Ok(())
 }
 
 /// Says whether a builder is given tasks, and why not.
 pub fn set_builder_state(
     conn: &mut PgConnection,
+    actor: &Actor,
     name: &BuilderName,
     state: BuilderState,
     reason: Option<&str>,
 ) -> Result<()> {
-    let changed = sql_query("UPDATE farm.builder SET state = $2::farm.builder_state, reason = $3 WHERE name = $1")
+    let query = sql_query(concat!("SELECT farm.set_builder_state(", actor!(), ", $4, $5::farm.builder_state, $6)"));
+    bind!(query, actor)
         .bind::<Text, _>(name.as_str())
         .bind::<Text, _>(state.as_str())
         .bind::<Nullable<Text>, _>(reason)
         .execute(conn)?;
-    if changed == 0 {
-        return Err(DbError::NotFound(format!("there is no builder {name}")));
-    }
-    if state == BuilderState::Enabled {
-        // It may be waiting, and tasks for it too.
-        sql_query(
-            "SELECT pg_notify('farm_ready', platform) FROM farm.builder b, unnest(farm.platforms_of(b.id)) AS platform
-             WHERE b.name = $1",
-        )
-        .bind::<Text, _>(name.as_str())
-        .execute(conn)?;
-    }
     Ok(())
 }
 
-/// The builder whose token has that digest.
+/// A builder that is registered.
 #[derive(Debug, Clone, Deserialize)]
 pub struct KnownBuilder {
     /// Its number.
@@ -110,8 +104,131 @@ pub struct KnownBuilder {
     pub name: BuilderName,
 }
 
-/// Finds out who comes with a token.
+/// Finds out which builder comes with a token.
 pub fn builder_by_token(conn: &mut PgConnection, token: &Digest) -> Result<Option<KnownBuilder>> {
     let query = sql_query("SELECT document FROM farm.builder_by_token($1) AS document WHERE document IS NOT NULL");
     document(conn, query.bind::<Binary, _>(token.as_bytes().as_slice()))
+}
+
+/// Gives the builder of a principal a token. Answers until when it is good.
+pub fn builder_log_in(
+    conn: &mut PgConnection,
+    principal: &str,
+    address: &str,
+    token: &Digest,
+    seconds: u32,
+) -> Result<Timestamp> {
+    let query = sql_query("SELECT to_jsonb(farm.builder_log_in($1, $2, $3, make_interval(secs => $4))) AS document")
+        .bind::<Text, _>(principal)
+        .bind::<Text, _>(address)
+        .bind::<Binary, _>(token.as_bytes().as_slice())
+        .bind::<Double, _>(f64::from(seconds));
+    document(conn, query)?.ok_or_else(|| DbError::Data("a builder's token has no end".to_owned()))
+}
+
+/// Makes a bucket, or changes a known one; what is `None` stays as it is.
+pub fn put_bucket(
+    conn: &mut PgConnection,
+    actor: &Actor,
+    name: &BucketName,
+    description: Option<&str>,
+    public: Option<bool>,
+) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.put_bucket(", actor!(), ", $4, $5, $6)"));
+    bind!(query, actor)
+        .bind::<Text, _>(name.as_str())
+        .bind::<Nullable<Text>, _>(description)
+        .bind::<Nullable<Bool>, _>(public)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// All buckets, by name.
+pub fn buckets(conn: &mut PgConnection) -> Result<Vec<Bucket>> {
+    let query = "SELECT jsonb_build_object('name', name, 'description', description, 'public', public) AS document
+                 FROM farm.bucket ORDER BY name";
+    documents(conn, sql_query(query))
+}
+
+/// Makes a person known, lets in or shuts out.
+pub fn put_person(conn: &mut PgConnection, actor: &Actor, principal: &str, enabled: bool) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.put_person(", actor!(), ", $4, $5)"));
+    bind!(query, actor).bind::<Text, _>(principal).bind::<Bool, _>(enabled).execute(conn)?;
+    Ok(())
+}
+
+/// All persons, by principal.
+pub fn persons(conn: &mut PgConnection) -> Result<Vec<Person>> {
+    let query = "SELECT jsonb_build_object('principal', p.principal, 'enabled', p.enabled, 'created', p.created_at,
+        'jobs', (SELECT count(*) FROM farm.job j WHERE j.person_id = p.id),
+        'limits', (SELECT to_jsonb(l) - 'only_row' FROM farm.limits_of(p.id) l)) AS document
+        FROM farm.person p ORDER BY p.principal";
+    documents(conn, sql_query(query))
+}
+
+/// Sets the limits of a person, or for `None` those of everybody. A limit that is `None`: of a person, that of everybody; of
+/// everybody, as it is.
+pub fn put_limits(conn: &mut PgConnection, actor: &Actor, principal: Option<&str>, limits: &Limits) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.put_limits(", actor!(), ", $4, $5, $6, $7, $8)"));
+    let number = |limit: Option<i64>| limit.map(|n| i32::try_from(n).unwrap_or(i32::MAX));
+    bind!(query, actor)
+        .bind::<Nullable<Text>, _>(principal)
+        .bind::<Nullable<Integer>, _>(number(limits.jobs_waiting))
+        .bind::<Nullable<Integer>, _>(number(limits.uploads))
+        .bind::<Nullable<BigInt>, _>(limits.bytes)
+        .bind::<Nullable<Integer>, _>(number(limits.sources))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Makes a group, or describes a known one anew.
+pub fn put_group(conn: &mut PgConnection, actor: &Actor, group: &str, description: &str) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.put_group(", actor!(), ", $4, $5)"));
+    bind!(query, actor).bind::<Text, _>(group).bind::<Text, _>(description).execute(conn)?;
+    Ok(())
+}
+
+/// Removes a group, and with it what was granted to it.
+pub fn remove_group(conn: &mut PgConnection, actor: &Actor, group: &str) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.remove_group(", actor!(), ", $4)"));
+    bind!(query, actor).bind::<Text, _>(group).execute(conn)?;
+    Ok(())
+}
+
+/// Puts a person, or everybody whose principal matches a pattern with a star, into a group or takes them out.
+pub fn set_member(conn: &mut PgConnection, actor: &Actor, group: &str, member: &str, is_in: bool) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.set_member(", actor!(), ", $4, $5, $6)"));
+    bind!(query, actor).bind::<Text, _>(group).bind::<Text, _>(member).bind::<Bool, _>(is_in).execute(conn)?;
+    Ok(())
+}
+
+/// All groups, by name.
+pub fn groups(conn: &mut PgConnection) -> Result<Vec<Group>> {
+    let query = "SELECT jsonb_build_object('name', g.name, 'description', g.description,
+        'members', (SELECT coalesce(jsonb_agg(p.principal ORDER BY p.principal), '[]')
+                    FROM farm.member m JOIN farm.person p ON p.id = m.person_id WHERE m.group_id = g.id),
+        'rules', (SELECT coalesce(jsonb_agg(r.pattern ORDER BY r.pattern), '[]') FROM farm.member_rule r WHERE r.group_id = g.id))
+        AS document FROM farm.group g ORDER BY g.name";
+    documents(conn, sql_query(query))
+}
+
+/// Gives a right or takes it back: to or from `everyone`, a group as in `@packagers`, or a person.
+pub fn set_grant(conn: &mut PgConnection, actor: &Actor, grant: &Grant, to: &str, given: bool) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.set_grant(", actor!(), ", $4::farm.right, $5, $6, $7)"));
+    bind!(query, actor)
+        .bind::<Text, _>(grant.right.as_str())
+        .bind::<Nullable<Text>, _>(grant.object.as_deref())
+        .bind::<Text, _>(to)
+        .bind::<Bool, _>(given)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Who was given what, by right.
+pub fn grants(conn: &mut PgConnection) -> Result<Vec<GrantInfo>> {
+    let query = "SELECT jsonb_build_object('right', farm.right_text(g.what, g.object), 'since', g.created_at,
+        'to', coalesce(p.principal, '@' || o.name, 'everyone')) AS document
+        FROM farm.grant g LEFT JOIN farm.person p ON p.id = g.person_id LEFT JOIN farm.group o ON o.id = g.group_id
+        ORDER BY g.what, g.object, p.principal, o.name";
+    documents(conn, sql_query(query))
 }

@@ -18,8 +18,14 @@ const SESSION: &str =
     "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5min'; SET timezone = 'UTC'";
 /// How long to wait for a free connection.
 const WAIT: Duration = Duration::from_secs(10);
-/// Connections are made anew after this time, so that a principal that was shut out is really out.
-const MAX_AGE: Duration = Duration::from_secs(600);
+/// Connections are made anew after this time, so that a principal that was shut out is really out: a connection outlives its
+/// ticket.
+const MAX_AGE_SECONDS: u64 = 600;
+
+/// How old a connection may become unless the configuration says otherwise, in seconds.
+pub const fn max_age_seconds() -> u64 {
+    MAX_AGE_SECONDS
+}
 
 /// A pool of connections; cheap to clone.
 #[derive(Clone)]
@@ -41,15 +47,17 @@ pub fn connect(conninfo: &str) -> Result<PgConnection> {
 }
 
 impl Pool {
-    /// A pool of at most `size` connections, made when they are needed. The conninfo goes to libpq as it is.
-    pub fn new(conninfo: &str, size: usize) -> Result<Self> {
+    /// A pool of at most `size` connections, made when they are needed, none older than `max_age_seconds` when it is used. The
+    /// conninfo goes to libpq as it is.
+    pub fn new(conninfo: &str, size: usize, max_age_seconds: u64) -> Result<Self> {
+        let max_age = Duration::from_secs(max_age_seconds);
         let timeouts = Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) };
         let inner = deadpool_diesel::postgres::Pool::builder(Manager::new(conninfo, Runtime::Tokio1))
             .max_size(size)
             .runtime(Runtime::Tokio1)
             .timeouts(timeouts)
-            .pre_recycle(Hook::sync_fn(|_, metrics| {
-                if metrics.age() > MAX_AGE { Err(HookError::message("old enough")) } else { Ok(()) }
+            .pre_recycle(Hook::sync_fn(move |_, metrics| {
+                if metrics.age() > max_age { Err(HookError::message("old enough")) } else { Ok(()) }
             }))
             .post_create(Hook::async_fn(|conn, _| {
                 Box::pin(async move {

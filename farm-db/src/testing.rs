@@ -9,20 +9,44 @@ use farm_api::{
     hub::{Finish, Hello},
     recipe::{Recipe, Repository},
 };
-use farm_types::{BuilderId, Cause, Class, Digest, JobId, LeaseKey, Outcome, PlatformName};
+use farm_types::{BuilderId, Cause, Class, Digest, JobId, LeaseKey, Outcome, PlatformName, Way};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    Result, blobs,
+    Actor, Result, blobs,
     intake::{self, Submission},
-    operator, queue,
+    operator::{self, NewBuilder},
+    queue,
 };
 
 /// A digest that no other has.
 pub fn digest() -> Digest {
     let (a, b) = (Uuid::new_v4(), Uuid::new_v4());
     Digest::try_from([*a.as_bytes(), *b.as_bytes()].concat()).unwrap()
+}
+
+/// Whoever comes to the database itself with all rights, as tests do.
+pub fn operator() -> Actor {
+    Actor::operator("test")
+}
+
+/// A person of that name, on this machine.
+pub fn person(name: &str) -> Actor {
+    Actor { principal: name.to_owned(), way: Way::Local, address: Some("local".to_owned()) }
+}
+
+/// Registers a builder that comes with a token.
+pub fn put_builder(conn: &mut PgConnection, name: &str, token: &Digest, platforms: Option<&[PlatformName]>) {
+    let new = NewBuilder { token: Some(*token), principal: None, platforms };
+    operator::put_builder(conn, &operator(), &name.parse().unwrap(), &new).unwrap();
+}
+
+/// Records a blob that a person brought.
+pub fn brought(conn: &mut PgConnection, principal: &str, digest: &Digest, size: u64) {
+    let person = person(principal);
+    let upload = blobs::begin_upload(conn, &person, digest, size).unwrap();
+    blobs::end_upload(conn, &person, upload).unwrap();
 }
 
 /// A platform that tasks can be made for.
@@ -44,9 +68,10 @@ pub fn platform(conn: &mut PgConnection, name: &str) -> PlatformName {
         auto: true,
         base: vec!["bash".to_owned()],
         repositories: vec![repository],
+        network: false,
         timeout_seconds: None,
     };
-    operator::put_platform(conn, &recipe).unwrap();
+    operator::put_platform(conn, &operator(), &recipe).unwrap();
     name
 }
 
@@ -68,7 +93,7 @@ pub fn builder(conn: &mut PgConnection, name: &str) -> TestBuilder {
 /// A builder of that architecture that said hello.
 pub fn builder_for(conn: &mut PgConnection, name: &str, arch: &'static str) -> TestBuilder {
     let token = digest();
-    operator::put_builder(conn, &name.parse().unwrap(), &token, None).unwrap();
+    put_builder(conn, name, &token, None);
     let id = operator::builder_by_token(conn, &token).unwrap().unwrap().id;
     TestBuilder { arch, ..TestBuilder::new(id) }.restarted(conn)
 }
@@ -95,7 +120,7 @@ impl TestBuilder {
             arches: vec![self.arch.to_owned()],
             slots: 4,
         };
-        queue::hello(conn, self.id, &hello).unwrap();
+        queue::hello(conn, self.id, "127.0.0.1", &hello).unwrap();
     }
 
     /// Claims up to so many tasks.
@@ -138,9 +163,9 @@ pub fn ended(outcome: Outcome) -> Finish {
 /// A job of one source, which is recorded, under a key of its own.
 pub fn submission(conn: &mut PgConnection, principal: &str) -> Submission {
     let source = digest();
-    blobs::record(conn, &source, 1).unwrap();
+    brought(conn, principal, &source, 1);
     Submission {
-        principal: principal.to_owned(),
+        actor: person(principal),
         key: Uuid::new_v4().to_string().parse().unwrap(),
         request: digest(),
         title: "a test".to_owned(),
@@ -149,6 +174,7 @@ pub fn submission(conn: &mut PgConnection, principal: &str) -> Submission {
         targets: "auto".to_owned(),
         timeout_seconds: None,
         after: None,
+        network: false,
         sources: vec![("hello-1-1.src.rpm".to_owned(), source)],
     }
 }

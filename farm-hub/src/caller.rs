@@ -5,6 +5,7 @@ use axum::{
     http::request::Parts,
 };
 use farm_api::{error::ErrorCode, hub::LEASE_HEADER};
+use farm_daemon::http::ClientAddress;
 use farm_db::operator::{KnownBuilder, builder_by_token};
 use farm_types::LeaseKey;
 
@@ -32,6 +33,18 @@ impl FromRequestParts<Shared> for Caller {
         })?;
         hub.tokens.put(digest, builder.clone());
         Ok(Self(builder))
+    }
+}
+
+/// Where a call comes from: an IP address, or `local`.
+pub(crate) struct Origin(pub(crate) String);
+
+impl FromRequestParts<Shared> for Origin {
+    type Rejection = HubError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self> {
+        let address = parts.extensions.get::<ClientAddress>().map(|address| address.0.clone());
+        Ok(Self(address.unwrap_or_else(|| "local".to_owned())))
     }
 }
 

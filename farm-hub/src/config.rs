@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use farm_daemon::{LogConfig, http::HttpConfig};
+use farm_daemon::{KerberosConfig, LogConfig, http::HttpConfig};
 use farm_store::StoreConfig;
 use serde::Deserialize;
 
@@ -10,6 +10,8 @@ use serde::Deserialize;
 const POOL_SIZE: usize = 8;
 /// How long a task is held by a builder of which nothing is heard.
 const LEASE_SECONDS: u32 = 60;
+/// Who was shut out stays for so long at the most; a new login costs a builder some milliseconds.
+const LOGIN_SECONDS: u32 = 600;
 /// Two renewals may get lost.
 const RENEW_SECONDS: u32 = 20;
 /// Notifications are lost while the connection is, and a backoff ends without one.
@@ -28,11 +30,21 @@ pub struct Config {
     /// Connections to it at the most, besides the one that listens; 8 by default.
     #[serde(default = "pool_size")]
     pub pool_size: usize,
+    /// How old a connection to it may become, in seconds: so long may somebody stay whom the KDC shut out; 600 by default.
+    #[serde(default = "farm_db::pool::max_age_seconds")]
+    pub connection_max_age_seconds: u64,
     /// Where artifacts wait that go to S3; a store in a folder has its own place for them.
     pub spool: PathBuf,
     /// How long a lease lasts without renewal; 60 by default.
     #[serde(default = "lease_seconds")]
     pub lease_seconds: u32,
+    /// The service whose tickets builders come with, as in `HTTP@hub.example.org`; by default any whose key is in
+    /// `kerberos.service_keytab`. Without such a keytab builders come with tokens alone.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// How long the token is good that a builder gets for its ticket, in seconds; 600 by default.
+    #[serde(default = "login_seconds")]
+    pub login_seconds: u32,
     /// How often builders renew; 20 by default.
     #[serde(default = "renew_seconds")]
     pub renew_seconds: u32,
@@ -49,6 +61,9 @@ pub struct Config {
     pub http: HttpConfig,
     /// Where the blobs are.
     pub store: StoreConfig,
+    /// As whom this process logs in to the database, and with which keys; without, as libpq and the database are set up.
+    #[serde(default)]
+    pub kerberos: KerberosConfig,
     /// How to log.
     #[serde(default)]
     pub log: LogConfig,
@@ -60,6 +75,10 @@ fn pool_size() -> usize {
 
 fn lease_seconds() -> u32 {
     LEASE_SECONDS
+}
+
+fn login_seconds() -> u32 {
+    LOGIN_SECONDS
 }
 
 fn renew_seconds() -> u32 {
@@ -98,6 +117,10 @@ impl farm_daemon::Config for Config {
 
     fn log(&self) -> LogConfig {
         self.log.clone()
+    }
+
+    fn kerberos(&self) -> Option<&KerberosConfig> {
+        Some(&self.kerberos)
     }
 }
 

@@ -95,5 +95,6 @@ fn lease(task: ClaimedTask) -> Lease {
         recipe: task.recipe,
         sources: task.sources,
         timeout_seconds: task.timeout_seconds,
+        network: task.network,
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
+use farm_auth::negotiate::Acceptor;
 use farm_daemon::CancellationToken;
 use farm_db::Pool;
 use farm_store::Store;
@@ -14,6 +16,8 @@ pub(crate) struct Hub {
     pub(crate) config: Config,
     pub(crate) pool: Pool,
     pub(crate) store: Store,
+    /// Checks tickets, where there is a key for them.
+    pub(crate) acceptor: Option<Acceptor>,
     pub(crate) tokens: Tokens,
     pub(crate) waiting: Waiting,
     pub(crate) orders: Orders,
@@ -27,9 +31,14 @@ pub(crate) type Shared = Arc<Hub>;
 
 impl Hub {
     pub(crate) fn open(config: Config, shutdown: CancellationToken) -> anyhow::Result<Self> {
+        let acceptor = match config.kerberos.service_keytab {
+            Some(_) => Some(Acceptor::new(config.service.as_deref()).context("the hub cannot check tickets")?),
+            None => None,
+        };
         Ok(Self {
-            pool: Pool::new(&config.database, config.pool_size)?,
+            pool: Pool::new(&config.database, config.pool_size, config.connection_max_age_seconds)?,
             store: Store::open(&config.store, &config.spool)?,
+            acceptor,
             tokens: Tokens::default(),
             waiting: Waiting::default(),
             orders: Orders::default(),

@@ -16,12 +16,15 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Listens on one connection, has everybody look whenever it is new, and passes on what it hears.
 pub(crate) async fn listen(hub: Shared) -> anyhow::Result<()> {
-    let listening = farm_db::listen(&hub.config.database, &[Channel::Ready, Channel::Orders], |heard| match heard {
+    let max_age = hub.config.connection_max_age_seconds;
+    let channels = [Channel::Ready, Channel::Orders, Channel::Access];
+    let listening = farm_db::listen(&hub.config.database, &channels, max_age, |heard| match heard {
         Heard::Connected => {
             info!("listening to the database");
             hub.hearing.send_replace(true);
             hub.waiting.ask_for_look();
             hub.orders.ring_all();
+            hub.tokens.forget();
         }
         Heard::Told(notification) => pass_on(&hub, &notification),
         Heard::Lost(error) => {
@@ -47,6 +50,7 @@ fn pass_on(hub: &Hub, notification: &Notification) {
                 hub.orders.ring(builder);
             }
         }
+        Channel::Access => hub.tokens.forget(),
         Channel::Submitted | Channel::Job => {}
     }
 }

@@ -18,6 +18,7 @@ pub(crate) fn router(hub: Shared) -> Router {
         })
     };
     Router::new()
+        .route("/hub/v1/token", post(calls::token::token))
         .route("/hub/v1/hello", post(calls::hello::hello))
         .route("/hub/v1/claim", post(calls::claim::claim))
         .route("/hub/v1/renew", post(calls::renew::renew))

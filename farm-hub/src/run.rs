@@ -16,6 +16,7 @@ use crate::{
 
 /// Serves until the token is cancelled; then waiting builders are answered at once, and calls under way finish.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    farm_db::introduce(&config.database, "farm_hub").await?;
     Server::bind(config, shutdown).await?.run().await
 }
 

@@ -9,7 +9,7 @@ use std::{
 use farm_db::operator::KnownBuilder;
 use farm_types::Digest;
 
-/// A token that was taken back is refused after this time at the latest.
+/// A token that was taken back is refused at once, where notifications are heard, and after this time at the latest.
 const REMEMBER: Duration = Duration::from_secs(10);
 
 /// Tokens that were good a moment ago, by their digests.
@@ -21,6 +21,11 @@ impl Tokens {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (builder, since) = known.get(token)?;
         (since.elapsed() < REMEMBER).then(|| builder.clone())
+    }
+
+    /// Forgets all of them: who is known has changed.
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Remembers a good token, and forgets those that are not used any more.

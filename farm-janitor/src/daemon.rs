@@ -18,15 +18,18 @@ use tracing::{info, warn};
 
 use crate::{
     Config,
-    chores::{Report, Tools, reap, seal_logs, uploads},
+    chores::{Report, Tools, reap, seal_logs, tokens, uploads},
 };
 
 /// How often stale uploads are looked for.
 const UPLOADS_PERIOD: Duration = Duration::from_secs(600);
+/// How often expired tokens are looked for.
+const TOKENS_PERIOD: Duration = Duration::from_secs(600);
 
 /// Does the chores until told to end.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let pool = Pool::new(&config.database, 3)?;
+    farm_db::introduce(&config.database, "farm_janitor").await?;
+    let pool = Pool::new(&config.database, 3, config.connection_max_age_seconds)?;
     pool.probe().await.context("the janitor cannot use its database")?;
     let store = Store::open(&config.store, &config.spool)?;
     let tools = Tools { pool: pool.clone(), store, config: config.clone() };
@@ -38,6 +41,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     parts
         .spawn("sealing logs", repeat("seal_logs", every(config.seal_seconds), &tools, seal_logs::run_once, &shutdown));
     parts.spawn("forgetting uploads", repeat("uploads", UPLOADS_PERIOD, &tools, uploads::run_once, &shutdown));
+    parts.spawn("forgetting tokens", repeat("tokens", TOKENS_PERIOD, &tools, tokens::run_once, &shutdown));
     let up = move || {
         let pool = pool.clone();
         async move { pool.probe().await.map_err(|error| error.to_string()) }

@@ -81,7 +81,7 @@ async fn a_task_of_a_silent_builder_goes_back_to_the_queue() {
 
     farm.pass("UPDATE farm.lease SET expires_at = now() - interval '6 seconds'");
     assert_eq!(reap::run_once(farm.tools.clone()).await.unwrap(), Report { done: 1, more: false });
-    let task = read::task(&mut farm.conn, key.task).unwrap();
+    let task = read::task(&mut farm.conn, Viewer::ANYBODY, key.task).unwrap();
     assert_eq!(task.state, TaskState::Pending);
     assert_eq!(task.attempts[0].outcome, Some(Outcome::Lost));
     assert!(builder.finish(&mut farm.conn, &key, Outcome::Succeeded).is_err(), "a late result was taken");
@@ -96,7 +96,7 @@ async fn when_the_janitor_comes_up_builders_have_time_to_renew_what_ran_out() {
     let (began, shutdown) = (Instant::now(), CancellationToken::new());
     let janitor = tokio::spawn(farm_janitor::run(farm.tools.config.clone(), shutdown.clone()));
     eventually("the end of the lease", Duration::from_secs(60), async || {
-        let task = read::task(&mut farm.db.connect(), key.task).ok()?;
+        let task = read::task(&mut farm.db.connect(), Viewer::ANYBODY, key.task).ok()?;
         (task.state == TaskState::Pending).then_some(())
     })
     .await;
@@ -121,7 +121,7 @@ async fn the_log_of_a_lost_attempt_becomes_a_blob_of_all_that_had_arrived() {
 
     assert_eq!(seal_logs::run_once(farm.tools.clone()).await.unwrap().done, 1);
     assert_eq!(seal_logs::run_once(farm.tools.clone()).await.unwrap().done, 0, "it was sealed before");
-    let place = read::log_place(&mut farm.conn, key.task, Some(key.attempt)).unwrap().unwrap();
+    let place = read::log_place(&mut farm.conn, Viewer::ANYBODY, key.task, Some(key.attempt)).unwrap().unwrap();
     assert!(
         read::log_chunks(&mut farm.conn, key.task, key.attempt, 0).unwrap().is_empty(),
         "the pieces are still there"

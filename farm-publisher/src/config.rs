@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use farm_daemon::{LogConfig, http::HttpConfig};
+use farm_daemon::{KerberosConfig, LogConfig, http::HttpConfig};
 use farm_store::StoreConfig;
 use serde::Deserialize;
 
@@ -12,6 +12,9 @@ use serde::Deserialize;
 pub struct Config {
     /// How to reach the database, in libpq's words: `host=db.example.org dbname=farm user=farm_publisher`.
     pub database: String,
+    /// How old a connection to it may become, in seconds: so long may somebody stay whom the KDC shut out; 600 by default.
+    #[serde(default = "farm_db::pool::max_age_seconds")]
+    pub connection_max_age_seconds: u64,
     /// Where the blobs are.
     pub store: StoreConfig,
     /// A folder of its own on a local disk.
@@ -36,7 +39,10 @@ pub struct Config {
     /// Where to serve health and metrics; nowhere by default.
     #[serde(default)]
     pub metrics: Option<HttpConfig>,
-    /// What to log.
+    /// As whom this process logs in to the database, and with which keys; without, as libpq and the database are set up.
+    #[serde(default)]
+    pub kerberos: KerberosConfig,
+    /// How to log.
     #[serde(default)]
     pub log: LogConfig,
 }
@@ -75,5 +81,9 @@ impl farm_daemon::Config for Config {
 
     fn log(&self) -> LogConfig {
         self.log.clone()
+    }
+
+    fn kerberos(&self) -> Option<&KerberosConfig> {
+        Some(&self.kerberos)
     }
 }

@@ -47,7 +47,8 @@ enum Outcome {
 /// Publishes what is built until told to end; a switch under way is ended first.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let createrepo = Createrepo::find(&config.createrepo).await.context("the publisher cannot make metadata")?;
-    let pool = Pool::new(&config.database, 2)?;
+    farm_db::introduce(&config.database, "farm_publisher").await?;
+    let pool = Pool::new(&config.database, 2, config.connection_max_age_seconds)?;
     pool.probe().await.context("the publisher cannot use its database")?;
     let store = Store::open(&config.store, &config.spool)?;
     fs_err::create_dir_all(&config.repositories)?;
@@ -85,7 +86,7 @@ impl Publisher {
     /// Wakes the work: after each change of a job, and after each time the connection was away.
     async fn listen(self: Arc<Self>, conninfo: String) -> anyhow::Result<()> {
         let rescan = self.config.rescan_seconds;
-        let listening = farm_db::listen(&conninfo, &[Channel::Job], |heard| match heard {
+        let listening = farm_db::listen(&conninfo, &[Channel::Job], self.config.connection_max_age_seconds, |heard| match heard {
             // Any number of these while a look is under way become one more look.
             Heard::Connected | Heard::Told(_) => self.built.notify_one(),
             Heard::Lost(error) => warn!("not listening for what is built: {error}; looking every {rescan} s meanwhile"),

@@ -3,6 +3,7 @@
 //! Every program and every library of the farm speaks in these; `docs/GLOSSARY.md` says what each means.
 //! Nothing here reads, writes, or waits.
 
+mod access;
 mod digest;
 mod ids;
 mod label;
@@ -12,6 +13,7 @@ mod outcome;
 mod state;
 mod target;
 
+pub use access::{Grant, ParseGrantError, Right, Scope, TokenKind, Way};
 pub use digest::{Digest, ParseDigestError};
 pub use ids::{ArtifactId, AttemptNumber, BuilderId, JobId, ParseIdError, PersonId, SourceId, TaskId};
 pub use label::UnknownLabel;

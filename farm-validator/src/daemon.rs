@@ -27,7 +27,8 @@ struct Validator {
 
 /// Decides on submitted jobs until told to end; a job under way is decided first.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let pool = Pool::new(&config.database, config.workers + 1)?;
+    farm_db::introduce(&config.database, "farm_validator").await?;
+    let pool = Pool::new(&config.database, config.workers + 1, config.connection_max_age_seconds)?;
     pool.probe().await.context("the validator cannot use its database")?;
     let store = Store::open(&config.store, &config.spool)?;
     store.check().await.context("the validator cannot use its store")?;
@@ -41,7 +42,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     });
 
     let mut parts = Supervisor::new(shutdown.clone());
-    parts.spawn("listening for submitted jobs", validator.clone().listen(config.database));
+    parts.spawn("listening for submitted jobs", validator.clone().listen(config.database, config.connection_max_age_seconds));
     for _ in 0..config.workers {
         parts.spawn("deciding on jobs", validator.clone().work());
     }
@@ -56,9 +57,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
 impl Validator {
     /// Wakes the workers: after each submission, and after each time the connection was away.
-    async fn listen(self: Arc<Self>, conninfo: String) -> anyhow::Result<()> {
+    async fn listen(self: Arc<Self>, conninfo: String, max_age: u64) -> anyhow::Result<()> {
         let rescan = self.rescan.as_secs();
-        let listening = farm_db::listen(&conninfo, &[Channel::Submitted], |heard| match heard {
+        let listening = farm_db::listen(&conninfo, &[Channel::Submitted], max_age, |heard| match heard {
             Heard::Connected | Heard::Told(_) => {
                 self.submitted.notify_waiters();
                 self.submitted.notify_one();
@@ -106,7 +107,7 @@ impl Validator {
         self.pool
             .run(move |conn| {
                 intake::decide_next(conn, |conn, job| {
-                    let platforms = match intake::platforms(conn) {
+                    let platforms = match intake::platforms(conn, job.id) {
                         Ok(platforms) => platforms,
                         Err(error) => {
                             warn!(job.id = %job.id, "cannot read the platforms: {error}");

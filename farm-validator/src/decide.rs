@@ -22,6 +22,8 @@ pub(crate) fn decide(job: &UndecidedJob, reports: Vec<SourceReport>, platforms: 
     }
     reasons.extend(same_package_twice(&job.sources, &packages));
     let chosen = choose(&job.targets, platforms, &mut reasons);
+    let chosen = leave_out_forbidden(&job.targets, chosen, platforms, &mut reasons);
+    reasons.extend(without_network(job, &chosen, platforms));
     let fit = leave_out_foreign(&chosen, &packages, &mut reasons, &mut warnings);
     if !reasons.is_empty() {
         return Decision::Reject(reasons);
@@ -96,6 +98,34 @@ fn choose(targets: &str, platforms: &[ValidatorPlatform], reasons: &mut Vec<Reas
             Vec::new()
         }
     }
+}
+
+/// Platforms that the submitter may not use are left out of what stands for many, and refused where they were named.
+fn leave_out_forbidden(
+    targets: &str,
+    chosen: Vec<PlatformName>,
+    platforms: &[ValidatorPlatform],
+    reasons: &mut Vec<Reason>,
+) -> Vec<PlatformName> {
+    let forbidden = |name: &PlatformName| platforms.iter().any(|p| p.name == *name && !p.allowed);
+    let named = |name: &PlatformName| targets.split([',', ' ']).any(|word| word.eq_ignore_ascii_case(name.as_str()));
+    let (out, rest): (Vec<_>, Vec<_>) = chosen.into_iter().partition(forbidden);
+    let refuse = |name: &PlatformName| {
+        of_job("platform_forbidden", format!("you may not build on {name}: it takes the right “build:{name}”"))
+    };
+    if rest.is_empty() {
+        reasons.extend(out.iter().map(refuse));
+    } else {
+        reasons.extend(out.iter().filter(|name| named(name)).map(refuse));
+    }
+    rest
+}
+
+/// A build that needs the network is not made without.
+fn without_network(job: &UndecidedJob, chosen: &[PlatformName], platforms: &[ValidatorPlatform]) -> Vec<Reason> {
+    let lacks = |name: &&PlatformName| job.network && platforms.iter().any(|p| p.name == **name && !p.recipe.network);
+    let refuse = |name| of_job("no_network", format!("{name} gives builds no network; its recipe does not say network = true"));
+    chosen.iter().filter(lacks).map(refuse).collect()
 }
 
 /// Platforms that a source is not meant for are left out; when none remains, the job is refused.

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
+use farm_auth::negotiate::Acceptor;
 use farm_daemon::CancellationToken;
 use farm_db::Pool;
 use farm_store::Store;
 
-use crate::{Config, error::Result, watch::Watch};
+use crate::{Config, error::Result, identity::Known, watch::Watch};
 
 /// What all requests share; cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct App {
     /// The configuration.
     pub config: Arc<Config>,
@@ -17,6 +19,10 @@ pub struct App {
     pub pool: Pool,
     /// The blobs.
     pub store: Store,
+    /// Checks tickets, where there is a key for them.
+    pub acceptor: Option<Acceptor>,
+    /// Tokens that were good a moment ago.
+    pub known: Known,
     /// Changes of jobs.
     pub watch: Watch,
     /// Ends streams that would go on for ever.
@@ -26,9 +32,14 @@ pub struct App {
 impl App {
     /// Opens what the configuration names. The database is reached with the first query only.
     pub fn open(config: Config, shutdown: CancellationToken) -> anyhow::Result<Self> {
-        let pool = Pool::new(&config.database, config.pool_size)?;
+        let pool = Pool::new(&config.database, config.pool_size, config.connection_max_age_seconds)?;
         let store = Store::open(&config.store, &config.spool)?;
-        Ok(Self { config: Arc::new(config), pool, store, watch: Watch::default(), shutdown })
+        let acceptor = match config.kerberos.service_keytab {
+            Some(_) => Some(Acceptor::new(config.service.as_deref()).context("farm-web cannot check tickets")?),
+            None => None,
+        };
+        let (known, config) = (Known::default(), Arc::new(config));
+        Ok(Self { config, pool, store, acceptor, watch: Watch::default(), known, shutdown })
     }
 
     /// Runs a verb of farm-db.

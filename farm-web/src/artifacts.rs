@@ -15,6 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     App,
     error::{AppError, Result},
+    identity::Visitor,
     log::unpack,
     range::{self, Part},
 };
@@ -49,11 +50,13 @@ pub fn routes() -> OpenApiRouter<App> {
     responses((status = 200, content_type = "application/x-rpm"), (status = 206), (status = 304), (status = 416)))]
 async fn download(
     State(app): State<App>,
+    visitor: Visitor,
     Path((id, _name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let id: ArtifactId = id.parse().map_err(|e| AppError::bad_request(format!("{e}")))?;
-    let artifact = app.db(move |conn| read::artifact(conn, id)).await?;
+    let viewer = visitor.viewer();
+    let artifact = app.db(move |conn| read::artifact(conn, viewer, id)).await?;
     let blob = app.store.get(&artifact.digest).await?;
     let is_log = artifact.kind == ArtifactKind::Log;
     let packed = !is_log || accepts_gzip(&headers);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use farm_daemon::{LogConfig, http::HttpConfig};
+use farm_daemon::{KerberosConfig, LogConfig, http::HttpConfig};
 use farm_store::StoreConfig;
 use serde::Deserialize;
 
@@ -10,6 +10,10 @@ use serde::Deserialize;
 const MAX_UPLOAD_BYTES: u64 = 4 << 30;
 /// Sources of one job; a mass rebuild is many jobs.
 const MAX_SOURCES: usize = 100;
+/// Tools log in again by themselves.
+const LOGIN_SECONDS: u32 = 600;
+/// A working day and a half.
+const SESSION_SECONDS: u32 = 12 * 60 * 60;
 /// Connections to the database. A page needs one for some milliseconds.
 const POOL_SIZE: usize = 12;
 
@@ -22,11 +26,29 @@ pub struct Config {
     /// How many connections to it at the most.
     #[serde(default = "pool_size")]
     pub pool_size: usize,
+    /// How old a connection to it may become, in seconds: so long may somebody stay whom the KDC shut out; 600 by default.
+    #[serde(default = "farm_db::pool::max_age_seconds")]
+    pub connection_max_age_seconds: u64,
     /// Where uploads wait that go to S3; a store in a folder has its own place for them.
     pub spool: PathBuf,
-    /// Who a caller is. There is no authentication yet, so every caller is on this machine, and all are one person.
-    #[serde(default = "local_user")]
-    pub local_user: String,
+    /// On a farm for one person: who that is. Whoever is on this machine is then that person, and is asked nothing. Nobody by
+    /// default: people come with tickets and tokens.
+    #[serde(default)]
+    pub local_user: Option<String>,
+    /// The service whose tickets people come with, as in `HTTP@farm.example.org`; by default any whose key is in
+    /// `kerberos.service_keytab`. Without such a keytab people come with tokens alone.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// Whether everybody has to be known before anything is shown; no by default.
+    #[serde(default)]
+    pub require_login: bool,
+    /// How long the token is good that a tool gets for a ticket, in seconds; 600 by default. Longer lives nobody whom the KDC
+    /// shut out.
+    #[serde(default = "login_seconds")]
+    pub login_seconds: u32,
+    /// How long a browser's session lasts, in seconds; 12 hours by default.
+    #[serde(default = "session_seconds")]
+    pub session_seconds: u32,
     /// The largest file that is taken.
     #[serde(default = "max_upload_bytes")]
     pub max_upload_bytes: u64,
@@ -40,6 +62,9 @@ pub struct Config {
     pub http: HttpConfig,
     /// Where the blobs are.
     pub store: StoreConfig,
+    /// As whom this process logs in to the database, and with which keys; without, as libpq and the database are set up.
+    #[serde(default)]
+    pub kerberos: KerberosConfig,
     /// How to log.
     #[serde(default)]
     pub log: LogConfig,
@@ -49,8 +74,12 @@ fn pool_size() -> usize {
     POOL_SIZE
 }
 
-fn local_user() -> String {
-    "local".to_owned()
+fn login_seconds() -> u32 {
+    LOGIN_SECONDS
+}
+
+fn session_seconds() -> u32 {
+    SESSION_SECONDS
 }
 
 fn max_upload_bytes() -> u64 {
@@ -63,11 +92,11 @@ fn max_sources() -> usize {
 
 impl farm_daemon::Config for Config {
     fn validate(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if !self.http.listen.is_local() {
+        let mut problems = self.http.problems();
+        if self.local_user.is_some() && !self.http.listen.is_local() {
             problems.push(format!(
-                "http.listen = \"{}\" would let other machines in, and nobody has to say who he is: listen on 127.0.0.1 \
-                 or on a unix socket",
+                "http.listen = \"{}\" would let other machines in, and with local_user nobody is asked who it is: listen on \
+                 127.0.0.1 or on a unix socket, or leave local_user out",
                 self.http.listen
             ));
         }
@@ -77,13 +106,20 @@ impl farm_daemon::Config for Config {
         if self.max_sources == 0 {
             problems.push("max_sources is 0: no job could be handed in".to_owned());
         }
-        if self.local_user.is_empty() || self.local_user.chars().any(char::is_control) {
+        if self.local_user.as_ref().is_some_and(|user| user.is_empty() || user.chars().any(char::is_control)) {
             problems.push("local_user is no name".to_owned());
+        }
+        if self.login_seconds == 0 || self.session_seconds == 0 {
+            problems.push("login_seconds or session_seconds is 0: nobody could do anything after the login".to_owned());
         }
         problems
     }
 
     fn log(&self) -> LogConfig {
         self.log.clone()
+    }
+
+    fn kerberos(&self) -> Option<&KerberosConfig> {
+        Some(&self.kerberos)
     }
 }

@@ -17,12 +17,18 @@ use tracing::{error, warn};
 /// When to come again, in seconds, after 503.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("3");
 
+/// How a password is asked for (RFC 7617).
+const PASSWORD: HeaderValue = HeaderValue::from_static("Basic realm=\"farm\", charset=\"UTF-8\"");
+
 /// Why a request was not fulfilled.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// We refuse.
     #[error("{}", .0.message)]
     Refused(ErrorBody),
+    /// Only somebody who is known may see it, and the asker can show that in no other way than by a password.
+    #[error("this is not for everybody: come with any user name, and a token of the farm as the password")]
+    AskForPassword,
     /// The database refuses or fails.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -67,7 +73,10 @@ impl AppError {
     pub fn into_body(self) -> ErrorBody {
         match self {
             Self::Refused(body) => body,
+            Self::AskForPassword => ErrorBody::new(ErrorCode::Unauthenticated, self.to_string()),
             Self::Database(DbError::NotFound(message)) => ErrorBody::new(ErrorCode::NotFound, message),
+            Self::Database(DbError::Forbidden(message)) => ErrorBody::new(ErrorCode::Forbidden, message),
+            Self::Database(DbError::Limit(message)) => ErrorBody::new(ErrorCode::LimitReached, message),
             Self::Database(DbError::Conflict(message) | DbError::LeaseLost(message)) => {
                 ErrorBody::new(ErrorCode::Conflict, message)
             }
@@ -108,12 +117,16 @@ fn mistake(error: &AppError) -> ErrorBody {
 impl IntoResponse for AppError {
     /// As JSON. Its body goes along as an extension, from which pages make a page.
     fn into_response(self) -> Response {
+        let asks = matches!(self, Self::AskForPassword);
         let body = self.into_body();
         let status = StatusCode::from_u16(body.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(&body)).into_response();
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if body.code == ErrorCode::Unavailable {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if asks {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, PASSWORD);
         }
         response.extensions_mut().insert(body);
         response

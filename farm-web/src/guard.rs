@@ -1,20 +1,21 @@
 //! What protects the person in front of a browser.
 //!
-//! Every caller is the local user, so a page from elsewhere must not speak in his name: neither by a form or script that
-//! points here (refused by `Sec-Fetch-Site` and `Origin`), nor under a name of its own that resolves to this machine
-//! (refused by `Host`). Tools send none of these headers but `Host`, and are not hindered.
+//! A page from elsewhere must not speak in that person's name by a form or script that points here (refused by `Sec-Fetch-Site`
+//! and `Origin`, before any cookie is looked at). On a farm for one person, where every caller is that person, it must not come
+//! under a name of its own either that resolves to this machine (refused by `Host`). Tools send none of these headers but
+//! `Host`, and are not hindered.
 
 use std::net::IpAddr;
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use farm_api::error::ErrorCode;
 
-use crate::error::AppError;
+use crate::{App, error::AppError};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -32,8 +33,9 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 ];
 
 /// Refuses what comes from other sites, and gives every answer the headers that bind a browser.
-pub async fn guard(request: Request, next: Next) -> Response {
-    let mut response = match refusal(request.method(), request.headers()) {
+pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let any_host = app.config.local_user.is_none();
+    let mut response = match refusal(request.method(), request.headers(), any_host) {
         None => next.run(request).await,
         Some(error) => error.into_response(),
     };
@@ -43,10 +45,10 @@ pub async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-fn refusal(method: &Method, headers: &HeaderMap) -> Option<AppError> {
+fn refusal(method: &Method, headers: &HeaderMap, any_host: bool) -> Option<AppError> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    if !host.is_none_or(is_this_machine) {
-        let message = "this farm has no authentication, so it answers only to localhost and loopback addresses";
+    if !any_host && !host.is_none_or(is_this_machine) {
+        let message = "this farm is for one person and asks nobody who it is, so it answers only to localhost and loopback addresses";
         return Some(AppError::new(ErrorCode::Forbidden, message));
     }
     if !method.is_safe() && comes_from_elsewhere(headers, host) {
@@ -80,7 +82,7 @@ mod tests {
     fn refused(method: Method, headers: &[(&'static str, &'static str)]) -> bool {
         let headers =
             headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        refusal(&method, &headers.collect()).is_some()
+        refusal(&method, &headers.collect(), false).is_some()
     }
 
     #[test]

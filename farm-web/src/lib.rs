@@ -4,10 +4,11 @@
 //! - `api`: the JSON API, documented in itself at `/api/v1/openapi.json`; `artifacts` and `repositories`: downloads, for people and for dnf;
 //! - `pages`: the same data for people, made from the same types by the templates in `templates/`;
 //! - `log`, [`watch`]: logs as they grow, jobs as they change;
-//! - `identity`, `guard`: who is asking, and what a browser may be led to do in his name.
+//! - `access`, `identity`, `guard`: who may call what, who is asking, and what a browser may be led to do in somebody's name.
 //!
 //! Errors: handlers answer [`AppError`], which becomes JSON or a page in one place.
 
+mod access;
 mod api;
 mod app;
 mod artifacts;
@@ -16,6 +17,7 @@ mod error;
 mod extract;
 mod guard;
 mod identity;
+mod listen;
 mod log;
 mod pages;
 mod range;
@@ -25,9 +27,11 @@ mod run;
 mod viewer;
 pub mod watch;
 
+pub use access::{Needs, ROUTES};
 pub use app::App;
 pub use config::Config;
 pub use error::AppError;
 pub use identity::Caller;
+pub use listen::listen;
 pub use routes::router;
 pub use run::run;

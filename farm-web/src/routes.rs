@@ -9,7 +9,7 @@ use axum::{
 use farm_api::error::ErrorCode;
 use farm_daemon::http::health_routes;
 
-use crate::{App, api, artifacts, error::AppError, guard::guard, pages, repositories};
+use crate::{App, access, api, artifacts, error::AppError, guard::guard, identity::identify, pages, repositories};
 
 /// Everything that farm-web answers.
 pub fn router(app: App) -> Router {
@@ -26,9 +26,11 @@ pub fn router(app: App) -> Router {
         .merge(repositories::routes())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(app)
+        .route_layer(middleware::from_fn_with_state(app.clone(), access::check))
+        .layer(middleware::from_fn_with_state(app.clone(), identify))
+        .with_state(app.clone())
         .merge(health)
-        .layer(middleware::from_fn(guard))
+        .layer(middleware::from_fn_with_state(app, guard))
         .layer(middleware::from_fn(pages::refusals))
 }
 

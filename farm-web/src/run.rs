@@ -6,16 +6,17 @@ use farm_daemon::{
     http::{Listener, serve},
 };
 
-use crate::{App, Config, pages, router};
+use crate::{App, Config, listen, pages, router};
 
 /// Serves until the token is cancelled.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     pages::check_templates().context("a template is not right")?;
+    farm_db::introduce(&config.database, "farm_web").await?;
     let listener = Listener::bind(&config.http).await?;
     let address = listener.address().clone();
     let app = App::open(config, shutdown.clone())?;
     let mut parts = Supervisor::new(shutdown.clone());
-    parts.spawn("the listener for changes", app.watch.clone().listen(app.config.database.clone(), shutdown.clone()));
+    parts.spawn("the listener for changes", listen(app.clone()));
     parts.spawn("the HTTP server", serve(listener, router(app), shutdown));
     farm_daemon::ready(Some(&address));
     parts.wait().await

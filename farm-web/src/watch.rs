@@ -5,11 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use farm_daemon::CancellationToken;
-use farm_db::{Channel, Heard};
 use farm_types::JobId;
 use tokio::sync::watch;
-use tracing::{info, warn};
 
 /// Wakes those who watch a job when it changed.
 ///
@@ -39,28 +36,13 @@ impl Watch {
         self.lock().len()
     }
 
-    /// Passes on what the database tells, until the end. Whoever watches looks again after each new connection, as what
-    /// happened without one was told to nobody.
-    pub async fn listen(self, conninfo: String, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let listening = farm_db::listen(&conninfo, &[Channel::Job], |heard| match heard {
-            Heard::Connected => {
-                info!("listening for changes of jobs");
-                self.lock().values().for_each(|cell| cell.changes.send_modify(|()| {}));
-            }
-            Heard::Told(notification) => {
-                if let Ok(job) = notification.payload.parse() {
-                    self.changed(job);
-                }
-            }
-            Heard::Lost(error) => {
-                warn!(%error, "changes of jobs are not heard of at the moment; pages look by themselves until then");
-            }
-        });
-        shutdown.run_until_cancelled(listening).await;
-        Ok(())
+    /// Any job may have changed.
+    pub(crate) fn all_changed(&self) {
+        self.lock().values().for_each(|cell| cell.changes.send_modify(|()| {}));
     }
 
-    fn changed(&self, job: JobId) {
+    /// A job has changed.
+    pub(crate) fn changed(&self, job: JobId) {
         if let Some(cell) = self.lock().get(&job) {
             cell.changes.send_modify(|()| {});
         }

@@ -2,10 +2,14 @@
 
 use clap::Subcommand;
 use farm_auth::Token;
-use farm_db::{operator, read};
+use farm_db::{
+    Viewer,
+    operator::{self, NewBuilder},
+    read,
+};
 use farm_types::{BuilderName, BuilderState, PlatformName};
 
-use super::connect;
+use super::{connect, operator_account};
 use crate::{farm::FarmArgs, output};
 
 #[derive(Subcommand)]
@@ -40,19 +44,21 @@ pub(crate) enum BuilderCommand {
 
 pub(crate) fn run(farm: &FarmArgs, command: BuilderCommand) -> anyhow::Result<()> {
     let mut conn = connect(farm)?;
+    let actor = operator_account();
     let (builder, state, reason) = match command {
         BuilderCommand::Add { builder, platforms } => {
             let token = Token::generate();
-            operator::put_builder(&mut conn, &builder, &token.digest(), platforms.as_deref())?;
+            let new = NewBuilder { token: Some(token.digest()), principal: None, platforms: platforms.as_deref() };
+            operator::put_builder(&mut conn, &actor, &builder, &new)?;
             println!("{}", token.expose());
             return Ok(());
         }
-        BuilderCommand::List => return list(farm, &read::builders(&mut conn, None)?),
+        BuilderCommand::List => return list(farm, &read::builders(&mut conn, Viewer::ANYBODY, None)?),
         BuilderCommand::Enable { builder } => (builder, BuilderState::Enabled, None),
         BuilderCommand::Disable { builder, reason } => (builder, BuilderState::Disabled, reason),
         BuilderCommand::Drain { builder, reason } => (builder, BuilderState::Draining, reason),
     };
-    operator::set_builder_state(&mut conn, &builder, state, reason.as_deref())?;
+    operator::set_builder_state(&mut conn, &actor, &builder, state, reason.as_deref())?;
     println!("{builder} is {state}");
     Ok(())
 }

@@ -7,7 +7,7 @@ pub(crate) mod platform;
 pub(crate) mod selftest;
 
 use anyhow::Context as _;
-use farm_db::PgConnection;
+use farm_db::{Actor, PgConnection};
 
 use crate::{farm::FarmArgs, up::Layout};
 
@@ -16,6 +16,18 @@ use crate::{farm::FarmArgs, up::Layout};
 pub(crate) fn connect(farm: &FarmArgs) -> anyhow::Result<PgConnection> {
     let conninfo = conninfo(farm)?;
     farm_db::migrate::connect(&conninfo).context("cannot work on the farm: its database is not there; is the farm up?")
+}
+
+/// Who the operator is, for the audit: the account on this machine, behind sudo the one who called it.
+pub(crate) fn operator_account() -> Actor {
+    let sudo = std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty());
+    Actor::operator(&sudo.unwrap_or_else(user_name))
+}
+
+/// The name of the account that this process runs as.
+pub(crate) fn user_name() -> String {
+    let uid = nix::unistd::geteuid();
+    nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// Where the farm's database is.

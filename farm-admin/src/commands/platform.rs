@@ -8,7 +8,7 @@ use farm_api::recipe::Recipe;
 use farm_db::{operator, read};
 use farm_types::PlatformName;
 
-use super::connect;
+use super::{connect, operator_account};
 use crate::{farm::FarmArgs, output};
 
 #[derive(Subcommand)]
@@ -36,10 +36,11 @@ pub(crate) fn run(farm: &FarmArgs, command: PlatformCommand) -> anyhow::Result<(
         _ => Vec::new(),
     };
     let mut conn = connect(farm)?;
+    let actor = operator_account();
     match command {
         PlatformCommand::Add { .. } => {
             for recipe in recipes {
-                let new = operator::put_platform(&mut conn, &recipe)?;
+                let new = operator::put_platform(&mut conn, &actor, &recipe)?;
                 println!("{} {}", if new { "added" } else { "changed" }, recipe.name);
             }
         }
@@ -49,11 +50,11 @@ pub(crate) fn run(farm: &FarmArgs, command: PlatformCommand) -> anyhow::Result<(
             if farm.json { output::json(&recipe)? } else { print!("{}", toml::to_string_pretty(&recipe)?) }
         }
         PlatformCommand::Enable { platform } => {
-            operator::enable_platform(&mut conn, &platform, true)?;
+            operator::enable_platform(&mut conn, &actor, &platform, true)?;
             println!("{platform} takes new tasks");
         }
         PlatformCommand::Disable { platform } => {
-            operator::enable_platform(&mut conn, &platform, false)?;
+            operator::enable_platform(&mut conn, &actor, &platform, false)?;
             println!("{platform} takes no new tasks");
         }
     }

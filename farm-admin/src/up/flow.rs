@@ -6,8 +6,11 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use farm_auth::Token;
 use farm_daemon::LogFormat;
-use farm_db::{migrate, operator};
-use farm_types::BuilderName;
+use farm_db::{
+    migrate,
+    operator::{self, NewBuilder},
+};
+use farm_types::{BuilderName, Grant, Right};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -16,7 +19,11 @@ use super::{
     configs::Facts,
     postgres::KeptPostgres,
 };
-use crate::{commands::platform::read_recipes, daemons::Daemon, farm::FarmArgs};
+use crate::{
+    commands::{operator_account, platform::read_recipes, user_name},
+    daemons::Daemon,
+    farm::FarmArgs,
+};
 
 /// The farm's database in the private PostgreSQL.
 const DATABASE: &str = "farm";
@@ -90,12 +97,17 @@ fn prepare_database(
     layout.write_operator_conninfo(&conninfo)?;
     let mut conn = migrate::connect(&conninfo)?;
     migrate::up(&mut conn)?;
+    let actor = operator_account();
     for recipe in recipes {
-        operator::put_platform(&mut conn, recipe)?;
+        operator::put_platform(&mut conn, &actor, recipe)?;
     }
+    // Whoever runs the farm may do everything in it.
+    let everything = Grant { right: Right::Admin, object: None };
+    operator::set_grant(&mut conn, &actor, &everything, &user_name(), true)?;
     // A new token at each start: nothing to keep, nothing to lose.
     let token = Token::generate();
-    operator::put_builder(&mut conn, &builder_name()?, &token.digest(), None)?;
+    let new = NewBuilder { token: Some(token.digest()), ..NewBuilder::default() };
+    operator::put_builder(&mut conn, &actor, &builder_name()?, &new)?;
     layout.write_builder_token(&token.expose())
 }
 
@@ -144,9 +156,4 @@ async fn start_daemons(
         facts.write(daemon)?;
     }
     Ok(Running { daemons, url: format!("http://{}/", facts.web) })
-}
-
-fn user_name() -> String {
-    let uid = nix::unistd::geteuid();
-    nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }

@@ -12,9 +12,10 @@ use super::{
     transport::{Call, bytestream},
 };
 use crate::{
+    access::Whoami,
     paths,
     people::{
-        Artifact, Builder, Job, JobFilter, JobPage, NewJob, NewUpload, Platform, Queue, Retry, Task, Upload, Whoami,
+        Artifact, Builder, Job, JobFilter, JobPage, NewJob, NewUpload, Platform, Queue, Retry, Task, Upload,
         Why,
     },
 };

@@ -29,7 +29,7 @@ async fn a_cancelled_task_is_stopped_at_once() {
     let builder = farm.builder("cancel", "");
     let job = farm.job(&[endless("cancelled").srpm()]).await;
     farm.logged(job, "ready").await;
-    queue::cancel_job(&mut farm.conn(), job, "alice").unwrap();
+    queue::cancel_job(&mut farm.conn(), &testing::person("alice"), job).unwrap();
     gone("cancelled").await;
     builder.wait_for_log("build ended");
     assert_eq!(farm.attempts(job, "outcome"), "cancelled");

@@ -36,7 +36,7 @@ pub struct Farm {
 impl Farm {
     pub fn start() -> Self {
         let db = TestDb::new();
-        operator::put_platform(&mut db.connect(), &platform("mini12")).unwrap();
+        operator::put_platform(&mut db.connect(), &testing::operator(), &platform("mini12")).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let (blobs, spool) = (dir.path().join("store"), dir.path().join("hub"));
         let config = |listen: &str| {
@@ -71,7 +71,7 @@ impl Farm {
 
     pub fn builder_config(&self, name: &str, more: &str) -> String {
         let token = Token::generate();
-        operator::put_builder(&mut self.conn(), &name.parse().unwrap(), &token.digest(), None).unwrap();
+        testing::put_builder(&mut self.conn(), name, &token.digest(), None);
         let token_file = self.dir.path().join(name);
         write_token(&token_file, &token);
         format!(

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{Array, BigInt, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
 };
 use farm_api::{hub, recipe::Recipe};
 use farm_types::{AttemptNumber, BuilderId, JobId, LeaseKey, LeaseToken, TaskId};
@@ -23,19 +23,22 @@ pub struct ClaimedTask {
     pub timeout_seconds: u32,
     /// How long it could have been claimed before.
     pub waited: Duration,
+    /// Whether its builds may use the network.
+    pub network: bool,
     /// What to build.
     pub sources: Vec<hub::LeaseSource>,
 }
 
-/// A builder comes up. Answers how many leases of an earlier life of it went back to the queue.
-pub fn hello(conn: &mut PgConnection, builder: BuilderId, hello: &hub::Hello) -> Result<i32> {
+/// A builder comes up, from that address. Answers how many leases of an earlier life of it went back to the queue.
+pub fn hello(conn: &mut PgConnection, builder: BuilderId, address: &str, hello: &hub::Hello) -> Result<i32> {
     #[derive(QueryableByName)]
     struct Lost {
         #[diesel(sql_type = Integer)]
         hello: i32,
     }
-    let row: Lost = sql_query("SELECT farm.hello($1, $2, $3, $4, $5) AS hello")
+    let row: Lost = sql_query("SELECT farm.hello($1, $2, $3, $4, $5, $6) AS hello")
         .bind::<Integer, _>(builder.0)
+        .bind::<Text, _>(address)
         .bind::<SqlUuid, _>(hello.instance)
         .bind::<Text, _>(&hello.version)
         .bind::<Array<Text>, _>(&hello.arches)
@@ -62,6 +65,8 @@ struct Row {
     sources: serde_json::Value,
     #[diesel(sql_type = Double)]
     waited: f64,
+    #[diesel(sql_type = Bool)]
+    network: bool,
 }
 
 /// Gives a builder up to `want` tasks of the platforms that it serves, best first.
@@ -93,6 +98,7 @@ impl Row {
             recipe: serde_json::from_value(self.recipe)?,
             timeout_seconds: u32::try_from(self.timeout_seconds).unwrap_or(u32::MAX),
             waited: Duration::try_from_secs_f64(self.waited).unwrap_or_default(),
+            network: self.network,
             sources: serde_json::from_value(self.sources)?,
         })
     }

@@ -3,7 +3,7 @@ use diesel::{
     sql_types::{Array, BigInt, Binary, Double, Integer, Text, Uuid as SqlUuid},
 };
 use farm_api::hub::{Gone, Renew};
-use farm_types::{BuilderId, Digest, LeaseKey, Outcome, Stage};
+use farm_types::{AttemptNumber, BuilderId, Digest, LeaseKey, Outcome, Stage, TaskId};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -16,9 +16,7 @@ pub fn renew(conn: &mut PgConnection, builder: BuilderId, renew: &Renew, lease_s
         #[diesel(sql_type = BigInt)]
         renew: i64,
     }
-    let tasks: Vec<i64> = renew.leases.iter().map(|key| key.task.0).collect();
-    let attempts: Vec<i32> = renew.leases.iter().map(|key| key.attempt.0).collect();
-    let tokens: Vec<Uuid> = renew.leases.iter().map(|key| key.token.0).collect();
+    let (tasks, attempts, tokens) = columns(&renew.leases);
     let kept: Vec<Kept> =
         sql_query("SELECT renew FROM farm.renew($1, $2, $3, $4, $5, make_interval(secs => $6)) AS renew")
             .bind::<Integer, _>(builder.0)
@@ -30,57 +28,48 @@ pub fn renew(conn: &mut PgConnection, builder: BuilderId, renew: &Renew, lease_s
             .load(conn)?;
     let lost: Vec<LeaseKey> =
         renew.leases.iter().filter(|key| !kept.iter().any(|row| row.renew == key.task.0)).copied().collect();
-    how_they_ended(conn, &lost)
-}
-
-/// Which of these leases are gone, without renewing any.
-pub fn gone(conn: &mut PgConnection, builder: BuilderId, leases: &[LeaseKey]) -> Result<Vec<Gone>> {
-    #[derive(QueryableByName)]
-    struct Held {
-        #[diesel(sql_type = BigInt)]
-        task_id: i64,
-        #[diesel(sql_type = SqlUuid)]
-        token: Uuid,
-    }
-    let tasks: Vec<i64> = leases.iter().map(|key| key.task.0).collect();
-    let held: Vec<Held> =
-        sql_query("SELECT task_id, token FROM farm.lease WHERE builder_id = $1 AND task_id = ANY ($2)")
-            .bind::<Integer, _>(builder.0)
-            .bind::<Array<BigInt>, _>(tasks)
-            .load(conn)?;
-    let lost: Vec<LeaseKey> = leases
-        .iter()
-        .filter(|key| !held.iter().any(|row| row.task_id == key.task.0 && row.token == key.token.0))
-        .copied()
-        .collect();
-    how_they_ended(conn, &lost)
-}
-
-/// `cancelled` where somebody withdrew the task; everything else, an unknown attempt too, is `lost`.
-fn how_they_ended(conn: &mut PgConnection, lost: &[LeaseKey]) -> Result<Vec<Gone>> {
-    #[derive(QueryableByName)]
-    struct Ended {
-        #[diesel(sql_type = BigInt)]
-        task_id: i64,
-        #[diesel(sql_type = Integer)]
-        number: i32,
-    }
     if lost.is_empty() {
         return Ok(Vec::new());
     }
-    let tasks: Vec<i64> = lost.iter().map(|key| key.task.0).collect();
-    let cancelled: Vec<Ended> =
-        sql_query("SELECT task_id, number FROM farm.attempt WHERE task_id = ANY ($1) AND outcome = 'cancelled'")
+    let ended = gone(conn, builder, &lost)?;
+    // Not renewed is lost, whatever the lease's row says: this life of the builder is over.
+    let how = |key: &LeaseKey| ended.iter().find(|gone| gone.task == key.task && gone.attempt == key.attempt);
+    let lost_to = |key: &LeaseKey| Gone { task: key.task, attempt: key.attempt, outcome: Outcome::Lost };
+    Ok(lost.iter().map(|key| how(key).cloned().unwrap_or_else(|| lost_to(key))).collect())
+}
+
+/// Which of these leases are gone, and how, without renewing any.
+pub fn gone(conn: &mut PgConnection, builder: BuilderId, leases: &[LeaseKey]) -> Result<Vec<Gone>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        task_id: i64,
+        #[diesel(sql_type = Integer)]
+        attempt: i32,
+        #[diesel(sql_type = Text)]
+        outcome: String,
+    }
+    let (tasks, attempts, tokens) = columns(leases);
+    let rows: Vec<Row> =
+        sql_query("SELECT task_id, attempt, outcome::text AS outcome FROM farm.gone($1, $2, $3, $4)")
+            .bind::<Integer, _>(builder.0)
             .bind::<Array<BigInt>, _>(tasks)
+            .bind::<Array<Integer>, _>(attempts)
+            .bind::<Array<SqlUuid>, _>(tokens)
             .load(conn)?;
-    Ok(lost
-        .iter()
-        .map(|key| {
-            let withdrawn = cancelled.iter().any(|row| row.task_id == key.task.0 && row.number == key.attempt.0);
-            let outcome = if withdrawn { Outcome::Cancelled } else { Outcome::Lost };
-            Gone { task: key.task, attempt: key.attempt, outcome }
+    rows.into_iter()
+        .map(|row| {
+            let outcome = row.outcome.parse().map_err(|e| DbError::Data(format!("{e}")))?;
+            Ok(Gone { task: TaskId(row.task_id), attempt: AttemptNumber(row.attempt), outcome })
         })
-        .collect())
+        .collect()
+}
+
+/// Leases as PostgreSQL takes them.
+fn columns(leases: &[LeaseKey]) -> (Vec<i64>, Vec<i32>, Vec<Uuid>) {
+    let tasks = leases.iter().map(|key| key.task.0).collect();
+    let attempts = leases.iter().map(|key| key.attempt.0).collect();
+    (tasks, attempts, leases.iter().map(|key| key.token.0).collect())
 }
 
 /// The attempt has come to its next stage.
@@ -131,13 +120,13 @@ pub fn source(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, posit
         digest: Digest,
         size: u64,
     }
-    held(conn, builder, key)?;
     let query = sql_query(
-        "SELECT jsonb_build_object('digest', encode(s.digest, 'hex'), 'size', b.size) AS document
-         FROM farm.task t JOIN farm.source s ON s.job_id = t.job_id
-         JOIN farm.blob b ON b.digest = s.digest WHERE t.id = $1 AND s.position = $2",
+        "SELECT document FROM farm.leased_source($1, $2, $3, $4, $5) AS document WHERE document IS NOT NULL",
     )
+    .bind::<Integer, _>(builder.0)
     .bind::<BigInt, _>(key.task.0)
+    .bind::<Integer, _>(key.attempt.0)
+    .bind::<SqlUuid, _>(key.token.0)
     .bind::<Integer, _>(i32::try_from(position).unwrap_or(i32::MAX));
     let found: Option<Source> = document(conn, query)?;
     found
@@ -147,16 +136,11 @@ pub fn source(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, posit
 
 /// Whether the lease is live, for calls that write nothing.
 pub fn held(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey) -> Result<()> {
-    let found =
-        sql_query("SELECT 1 FROM farm.lease WHERE task_id = $1 AND attempt = $2 AND token = $3 AND builder_id = $4")
-            .bind::<BigInt, _>(key.task.0)
-            .bind::<Integer, _>(key.attempt.0)
-            .bind::<SqlUuid, _>(key.token.0)
-            .bind::<Integer, _>(builder.0)
-            .execute(conn)?;
-    if found == 1 {
-        Ok(())
-    } else {
-        Err(DbError::LeaseLost(format!("attempt {} of task {} is not yours any more", key.attempt, key.task)))
-    }
+    sql_query("SELECT farm.prove($1, $2, $3, $4)")
+        .bind::<Integer, _>(builder.0)
+        .bind::<BigInt, _>(key.task.0)
+        .bind::<Integer, _>(key.attempt.0)
+        .bind::<SqlUuid, _>(key.token.0)
+        .execute(conn)?;
+    Ok(())
 }

@@ -1,18 +1,18 @@
 use diesel::{
     PgConnection, sql_query,
-    sql_types::{BigInt, Nullable, Text},
+    sql_types::{BigInt, Integer, Nullable, Text},
 };
 use farm_api::people::{Builder, Platform, Queue, RunningTask};
 use farm_types::BuilderName;
 
-use crate::{DbError, Result, document::documents};
+use crate::{DbError, Result, Viewer, document::documents};
 
 const PLATFORM: &str =
     "jsonb_build_object('name', p.name, 'description', coalesce(p.description, ''), 'enabled', p.enabled,
   'auto', p.auto, 'pending', p.pending, 'running', p.running, 'builders', p.builders)";
 
-const RUNNING: &str = "jsonb_build_object('job', r.job_id, 'task', r.task_id, 'platform', r.platform, 'title', r.title,
-  'stage', r.stage, 'started', r.started_at)";
+const RUNNING: &str = "jsonb_build_object('job', r.job_id, 'task', r.task_id, 'platform', r.platform,
+  'title', CASE WHEN farm.sees($1, r.job_id) THEN r.title ELSE 'not public' END, 'stage', r.stage, 'started', r.started_at)";
 
 /// All platforms, by name.
 pub fn platforms(conn: &mut PgConnection) -> Result<Vec<Platform>> {
@@ -20,21 +20,23 @@ pub fn platforms(conn: &mut PgConnection) -> Result<Vec<Platform>> {
 }
 
 /// All builders, by name, or the one of that name.
-pub fn builders(conn: &mut PgConnection, name: Option<&BuilderName>) -> Result<Vec<Builder>> {
+pub fn builders(conn: &mut PgConnection, viewer: Viewer, name: Option<&BuilderName>) -> Result<Vec<Builder>> {
     let query = format!(
         "SELECT jsonb_build_object('name', b.name, 'state', b.state, 'reason', b.reason, 'alive', b.alive,
            'last_seen', b.last_seen_at, 'version', b.version, 'arches', b.arches, 'slots', b.slots,
            'running', (SELECT coalesce(jsonb_agg({RUNNING} ORDER BY r.started_at), '[]')
                        FROM farm.running_view r WHERE r.builder = b.name)) AS document
-         FROM farm.builder_view b WHERE $1 IS NULL OR b.name = $1 ORDER BY b.name"
+         FROM farm.builder_view b WHERE $2 IS NULL OR b.name = $2 ORDER BY b.name"
     );
-    documents(conn, sql_query(query).bind::<Nullable<Text>, _>(name.map(BuilderName::as_str)))
+    let query = sql_query(query).bind::<Nullable<Integer>, _>(viewer.number());
+    documents(conn, query.bind::<Nullable<Text>, _>(name.map(BuilderName::as_str)))
 }
 
 /// What is being built, the longest first.
-pub fn running(conn: &mut PgConnection, limit: u32) -> Result<Vec<RunningTask>> {
-    let query = format!("SELECT {RUNNING} AS document FROM farm.running_view r ORDER BY r.started_at LIMIT $1");
-    documents(conn, sql_query(query).bind::<BigInt, _>(i64::from(limit)))
+pub fn running(conn: &mut PgConnection, viewer: Viewer, limit: u32) -> Result<Vec<RunningTask>> {
+    let query = format!("SELECT {RUNNING} AS document FROM farm.running_view r ORDER BY r.started_at LIMIT $2");
+    let query = sql_query(query).bind::<Nullable<Integer>, _>(viewer.number());
+    documents(conn, query.bind::<BigInt, _>(i64::from(limit)))
 }
 
 /// The state of the whole queue.

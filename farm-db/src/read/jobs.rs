@@ -1,12 +1,12 @@
 use diesel::{
     PgConnection, sql_query,
-    sql_types::{BigInt, Nullable, Text},
+    sql_types::{BigInt, Integer, Nullable, Text},
 };
 use farm_api::people::{Job, JobFilter, JobPage};
 use farm_types::{JobId, PlatformName, Progress};
 
 use super::tasks::{TASK, complete_urls};
-use crate::{DbError, Result, document::documents};
+use crate::{DbError, Result, Viewer, document::documents};
 
 /// A row `j` of `farm.job_view` as a job; `$TASK` stands for the document of a task.
 const JOB: &str = "jsonb_build_object(
@@ -25,9 +25,9 @@ fn job_document(task: &str) -> String {
 }
 
 /// A job with everything about it.
-pub fn job(conn: &mut PgConnection, id: JobId) -> Result<Job> {
-    let query = format!("SELECT {} AS document FROM farm.job_view j WHERE j.id = $1", job_document(&TASK.whole()));
-    let mut job: Job = documents(conn, sql_query(query).bind::<BigInt, _>(id.0))?
+pub fn job(conn: &mut PgConnection, viewer: Viewer, id: JobId) -> Result<Job> {
+    let query = format!("SELECT {} AS document FROM farm.job_view j WHERE j.id = $1 AND farm.sees($2, j.id)", job_document(&TASK.whole()));
+    let mut job: Job = documents(conn, sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number()))?
         .pop()
         .ok_or_else(|| DbError::NotFound(format!("there is no job {id}")))?;
     job.tasks.iter_mut().for_each(complete_urls);
@@ -35,13 +35,14 @@ pub fn job(conn: &mut PgConnection, id: JobId) -> Result<Job> {
 }
 
 /// Jobs, newest first.
-pub fn jobs(conn: &mut PgConnection, filter: &JobFilter) -> Result<JobPage> {
+pub fn jobs(conn: &mut PgConnection, viewer: Viewer, filter: &JobFilter) -> Result<JobPage> {
     let limit = i64::from(filter.limit.unwrap_or(50).clamp(1, 500));
     let query = format!(
         "SELECT {} AS document FROM farm.job_view j
          WHERE ($1 IS NULL OR j.id < $1) AND ($2 IS NULL OR j.person = $2) AND ($3 IS NULL OR j.progress = $3)
            AND ($4 IS NULL OR EXISTS (SELECT FROM farm.task t WHERE t.job_id = j.id AND t.platform = $4))
            AND ($5 IS NULL OR EXISTS (SELECT FROM farm.source s WHERE s.job_id = j.id AND s.name = $5))
+           AND farm.sees($7, j.id)
          ORDER BY j.id DESC LIMIT $6",
         job_document(&TASK.line())
     );
@@ -53,7 +54,8 @@ pub fn jobs(conn: &mut PgConnection, filter: &JobFilter) -> Result<JobPage> {
             .bind::<Nullable<Text>, _>(filter.progress.map(Progress::as_str))
             .bind::<Nullable<Text>, _>(filter.platform.as_ref().map(PlatformName::as_str))
             .bind::<Nullable<Text>, _>(filter.package.as_deref())
-            .bind::<BigInt, _>(limit + 1),
+            .bind::<BigInt, _>(limit + 1)
+            .bind::<Nullable<Integer>, _>(viewer.number()),
     )?;
     let more = i64::try_from(jobs.len()).unwrap_or(i64::MAX) > limit;
     jobs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));

@@ -5,7 +5,7 @@ use diesel::{
 use farm_types::{AttemptNumber, Digest, TaskId};
 use serde::Deserialize;
 
-use crate::{DbError, Result, document::document};
+use crate::{DbError, Result, Viewer, document::document};
 
 /// Where the log of an attempt is.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,15 +20,23 @@ pub struct LogPlace {
     pub blob: Option<Digest>,
 }
 
-/// Finds the log of an attempt, of the latest one when none is named. `None`: no attempt has begun.
-pub fn log_place(conn: &mut PgConnection, task: TaskId, attempt: Option<AttemptNumber>) -> Result<Option<LogPlace>> {
+/// Finds the log of an attempt, of the latest one when none is named. `None`: no attempt has begun, or there is no such task to
+/// be seen.
+pub fn log_place(
+    conn: &mut PgConnection,
+    viewer: Viewer,
+    task: TaskId,
+    attempt: Option<AttemptNumber>,
+) -> Result<Option<LogPlace>> {
     let query = sql_query(
         "SELECT jsonb_build_object('number', number, 'ended', outcome IS NOT NULL, 'size', log_size,
            'blob', encode(log_digest, 'hex')) AS document FROM farm.attempt_view
-         WHERE task_id = $1 AND ($2 IS NULL OR number = $2) ORDER BY number DESC LIMIT 1",
+         WHERE task_id = $1 AND ($2 IS NULL OR number = $2)
+           AND farm.sees($3, (SELECT t.job_id FROM farm.task t WHERE t.id = $1)) ORDER BY number DESC LIMIT 1",
     )
     .bind::<BigInt, _>(task.0)
-    .bind::<Nullable<Integer>, _>(attempt.map(|a| a.0));
+    .bind::<Nullable<Integer>, _>(attempt.map(|a| a.0))
+    .bind::<Nullable<Integer>, _>(viewer.number());
     match (document(conn, query)?, attempt) {
         (None, Some(attempt)) => Err(DbError::NotFound(format!("task {task} has no attempt {attempt}"))),
         (place, _) => Ok(place),

@@ -1,8 +1,11 @@
-use diesel::{PgConnection, sql_query, sql_types::BigInt};
+use diesel::{
+    PgConnection, sql_query,
+    sql_types::{BigInt, Integer, Nullable},
+};
 use farm_api::people::Task;
 use farm_types::TaskId;
 
-use crate::{DbError, Result, document::documents};
+use crate::{DbError, Result, Viewer, document::documents};
 
 /// SQL that makes a task's document out of a row `t` of `farm.task_view`.
 pub(super) struct TaskDocument {
@@ -46,9 +49,12 @@ pub(super) fn complete_urls(task: &mut Task) {
 }
 
 /// A task with everything about it.
-pub fn task(conn: &mut PgConnection, id: TaskId) -> Result<Task> {
-    let query = format!("SELECT {} AS document FROM farm.task_view t WHERE t.id = $1", TASK.whole());
-    let mut task: Task = documents(conn, sql_query(query).bind::<BigInt, _>(id.0))?
+pub fn task(conn: &mut PgConnection, viewer: Viewer, id: TaskId) -> Result<Task> {
+    let query = format!(
+        "SELECT {} AS document FROM farm.task_view t WHERE t.id = $1 AND farm.sees($2, t.job_id)",
+        TASK.whole()
+    );
+    let mut task: Task = documents(conn, sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number()))?
         .pop()
         .ok_or_else(|| DbError::NotFound(format!("there is no task {id}")))?;
     complete_urls(&mut task);

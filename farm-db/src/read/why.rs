@@ -1,10 +1,13 @@
-use diesel::{PgConnection, sql_query, sql_types::BigInt};
+use diesel::{
+    PgConnection, sql_query,
+    sql_types::{BigInt, Integer, Nullable},
+};
 use farm_api::people::{BuilderVerdict, Why};
 use farm_types::{PlatformName, TaskId, TaskState};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::{DbError, Result, document::documents};
+use crate::{DbError, Result, Viewer, document::documents};
 
 #[derive(Deserialize)]
 struct Facts {
@@ -32,7 +35,7 @@ const VERDICTS: &str = "(SELECT coalesce(jsonb_agg(jsonb_build_object('builder',
        ELSE 'has a free slot' END) ORDER BY b.name), '[]') FROM farm.builder_view b)";
 
 /// Why a task is where it is; never without a reason.
-pub fn why(conn: &mut PgConnection, id: TaskId) -> Result<Why> {
+pub fn why(conn: &mut PgConnection, viewer: Viewer, id: TaskId) -> Result<Why> {
     let query = format!(
         "SELECT jsonb_build_object('platform', t.platform, 'state', t.state, 'message', t.message, 'builder', t.builder,
            'stage', t.stage, 'not_before', t.not_before, 'backing_off', coalesce(t.not_before > now(), false),
@@ -40,9 +43,10 @@ pub fn why(conn: &mut PgConnection, id: TaskId) -> Result<Why> {
            'ahead', CASE WHEN t.state = 'pending' THEN (SELECT count(*) FROM farm.ready r WHERE r.platform = t.platform
               AND (r.class, r.rank, r.task_id) < (t.class::farm.class, t.rank, t.id)) END,
            'builders', {VERDICTS}) AS document
-         FROM farm.task_view t JOIN farm.platform p ON p.name = t.platform WHERE t.id = $1"
+         FROM farm.task_view t JOIN farm.platform p ON p.name = t.platform
+         WHERE t.id = $1 AND farm.sees($2, t.job_id)"
     );
-    let facts: Facts = documents(conn, sql_query(query).bind::<BigInt, _>(id.0))?
+    let facts: Facts = documents(conn, sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number()))?
         .pop()
         .ok_or_else(|| DbError::NotFound(format!("there is no task {id}")))?;
     Ok(Why { task: id, state: facts.state, summary: summary(&facts), ahead: facts.ahead, builders: facts.builders })

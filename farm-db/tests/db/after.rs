@@ -60,7 +60,7 @@ fn a_predecessor_that_is_rejected_or_cancelled_before_it_was_accepted_cancels_to
     let after = [rejected, cancelled].map(|before| accepted_after(&mut conn, before));
     let reason = farm_api::error::Reason { code: "no_spec".to_owned(), source: None, message: "no spec".to_owned() };
     intake::decide_next(&mut conn, |_, _| Some(Decision::Reject(vec![reason]))).unwrap();
-    assert_eq!(queue::cancel_job(&mut conn, cancelled, "alice").unwrap(), 1);
+    assert_eq!(queue::cancel_job(&mut conn, &testing::person("alice"), cancelled).unwrap(), 1);
     assert_eq!(after.map(|job| state(&mut conn, job)), ["cancelled", "cancelled"]);
     assert_sound(&mut conn);
 }
@@ -84,7 +84,7 @@ fn cancelling_a_waiting_job_cancels_what_comes_after_it() {
     let first = testing::accepted(&mut conn, &[PLATFORM]);
     let second = accepted_after(&mut conn, first);
     let third = accepted_after(&mut conn, second);
-    assert_eq!(queue::cancel_job(&mut conn, second, "alice").unwrap(), 1);
+    assert_eq!(queue::cancel_job(&mut conn, &testing::person("alice"), second).unwrap(), 1);
     assert_eq!([first, second, third].map(|job| state(&mut conn, job)), ["pending", "cancelled", "cancelled"]);
     assert_sound(&mut conn);
 }

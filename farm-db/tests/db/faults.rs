@@ -105,11 +105,11 @@ fn a_retry_starts_counting_anew_and_goes_on_with_the_next_attempt() {
     for _ in 0..3 {
         spoil(&mut conn, builder);
     }
-    assert_eq!(queue::retry_job(&mut conn, job, true).unwrap(), 1);
+    assert_eq!(queue::retry_job(&mut conn, &testing::operator(), job, true).unwrap(), 1);
     let key = builder.claim_one(&mut conn);
     assert_eq!(key.attempt.0, 4);
     builder.finish(&mut conn, &key, Outcome::Succeeded).unwrap();
-    assert_eq!(queue::retry_job(&mut conn, job, false).unwrap(), 0);
+    assert_eq!(queue::retry_job(&mut conn, &testing::operator(), job, false).unwrap(), 0);
     assert_sound(&mut conn);
 }
 

@@ -70,7 +70,7 @@ fn a_renewal_tells_which_leases_are_gone_and_why() {
     let builder = testing::builder(&mut conn, "one");
     let jobs = [(); 3].map(|()| testing::accepted(&mut conn, &[PLATFORM]));
     let keys = builder.claim(&mut conn, 3);
-    queue::cancel_job(&mut conn, jobs[0], "alice").unwrap();
+    queue::cancel_job(&mut conn, &testing::person("alice"), jobs[0]).unwrap();
     queue::release(&mut conn, builder.id, &keys[1], "").unwrap();
     let renew = Renew { instance: builder.instance, leases: keys.clone(), wait_seconds: 0 };
     for gone in
@@ -100,7 +100,7 @@ fn artifacts_that_were_not_delivered_are_refused_and_the_lease_stays() {
     queue::finish(&mut conn, builder.id, &key, &end).unwrap();
     // The whole log is a blob now, so its pieces are not needed any more.
     assert_eq!(text(&mut conn, "SELECT count(*)::text AS text FROM farm.log_chunk"), "0");
-    assert_eq!(read::log_place(&mut conn, key.task, None).unwrap().unwrap().blob, Some(digest));
+    assert_eq!(read::log_place(&mut conn, farm_db::Viewer::ANYBODY, key.task, None).unwrap().unwrap().blob, Some(digest));
     assert_sound(&mut conn);
 }
 

@@ -19,7 +19,7 @@ fn the_same_request_sent_again_is_the_same_job() {
     assert_eq!(intake::submit(&mut conn, &new).unwrap(), (job, false));
     let another = Submission { request: testing::digest(), ..new.clone() };
     assert!(matches!(intake::submit(&mut conn, &another), Err(DbError::Conflict(_))));
-    let of_bob = Submission { principal: "bob".to_owned(), ..new };
+    let of_bob = Submission { actor: testing::person("bob"), ..new };
     assert!(intake::submit(&mut conn, &of_bob).unwrap().1, "keys are each person's own");
 }
 
@@ -96,7 +96,7 @@ fn two_validators_never_decide_on_the_same_job_and_that_of_a_dead_one_is_free_at
 fn tasks_are_made_for_all_platforms_or_for_none() {
     let (_db, mut conn) = database();
     testing::platform(&mut conn, "b-x86_64");
-    farm_db::operator::enable_platform(&mut conn, &"b-x86_64".parse().unwrap(), false).unwrap();
+    farm_db::operator::enable_platform(&mut conn, &testing::operator(), &"b-x86_64".parse().unwrap(), false).unwrap();
     let job = testing::submitted(&mut conn, None);
     let platforms = vec![PLATFORM.parse().unwrap(), "b-x86_64".parse().unwrap()];
     for platforms in [platforms, Vec::new()] {
@@ -112,8 +112,8 @@ fn tasks_are_made_for_all_platforms_or_for_none() {
 fn a_job_that_was_cancelled_before_it_was_decided_on_is_not_decided_on() {
     let (_db, mut conn) = database();
     let job = testing::submitted(&mut conn, None);
-    assert_eq!(queue::cancel_job(&mut conn, job, "alice").unwrap(), 1);
-    assert_eq!(queue::cancel_job(&mut conn, job, "alice").unwrap(), 0);
+    assert_eq!(queue::cancel_job(&mut conn, &testing::person("alice"), job).unwrap(), 1);
+    assert_eq!(queue::cancel_job(&mut conn, &testing::person("alice"), job).unwrap(), 0);
     assert_eq!(intake::decide_next(&mut conn, |_, _| None).unwrap(), Decided::Nothing);
     assert_sound(&mut conn);
 }

@@ -1,6 +1,6 @@
 //! Who is served first.
 
-use farm_db::{intake, testing};
+use farm_db::{intake, operator, testing};
 use farm_types::{Class, JobId};
 
 use crate::support::{PLATFORM, database, text};
@@ -9,6 +9,7 @@ use crate::support::{PLATFORM, database, text};
 fn urgent_before_normal_before_background() {
     let (_db, mut conn) = database();
     let builder = testing::builder(&mut conn, "one");
+    operator::set_grant(&mut conn, &testing::operator(), &"class:urgent".parse().unwrap(), "alice", true).unwrap();
     for class in [Class::Background, Class::Normal, Class::Urgent] {
         let new = intake::Submission { class, ..testing::submission(&mut conn, "alice") };
         let (job, _) = intake::submit(&mut conn, &new).unwrap();
@@ -58,7 +59,7 @@ fn a_builder_is_given_only_what_it_may_serve() {
     testing::platform(&mut conn, "b-x86_64");
     let builder = testing::builder(&mut conn, "one");
     let only_b = [testing::platform(&mut conn, "b-x86_64")];
-    farm_db::operator::put_builder(&mut conn, &"one".parse().unwrap(), &testing::digest(), Some(&only_b)).unwrap();
+    testing::put_builder(&mut conn, "one", &testing::digest(), Some(&only_b));
     let other = testing::builder_for(&mut conn, "other", "i686");
     testing::accepted(&mut conn, &[PLATFORM]);
     assert!(builder.claim(&mut conn, 1).is_empty());

@@ -68,7 +68,7 @@ fn race(one: Side, other: Side, ends: &[&str]) {
         let end = state(&mut conn, job);
         assert!(ends.contains(&&*end), "{end}");
         assert_sound(&mut conn);
-        queue::cancel_job(&mut conn, job, "the test").unwrap();
+        queue::cancel_job(&mut conn, &testing::operator(), job).unwrap();
     }
 }
 
@@ -85,7 +85,7 @@ fn release(conn: &mut PgConnection, builder: TestBuilder, _: JobId, key: &LeaseK
 }
 
 fn cancel(conn: &mut PgConnection, _: TestBuilder, job: JobId, _: &LeaseKey) -> Result<()> {
-    queue::cancel_job(conn, job, "alice").map(drop)
+    queue::cancel_job(conn, &testing::person("alice"), job).map(drop)
 }
 
 fn reap(conn: &mut PgConnection, _: TestBuilder, _: JobId, _: &LeaseKey) -> Result<()> {
@@ -188,7 +188,7 @@ fn a_claim_of_the_old_life_against_the_hello_of_the_new_one_leaves_no_lease_behi
         );
         assert_eq!(state(&mut conn, job), "pending");
         assert_sound(&mut conn);
-        queue::cancel_job(&mut conn, job, "the test").unwrap();
+        queue::cancel_job(&mut conn, &testing::operator(), job).unwrap();
     }
 }
 
@@ -208,7 +208,7 @@ fn the_last_two_tasks_of_a_job_that_end_together_let_the_next_job_go() {
         together(&db, parts.collect());
         assert_eq!(state(&mut conn, second), "pending");
         assert_sound(&mut conn);
-        queue::cancel_job(&mut conn, second, "the test").unwrap();
+        queue::cancel_job(&mut conn, &testing::operator(), second).unwrap();
     }
 }
 
@@ -231,7 +231,7 @@ fn a_predecessor_that_ends_while_the_next_job_is_accepted_lets_it_go_all_the_sam
         let expected = if outcome == Outcome::Succeeded { "pending" } else { "cancelled" };
         assert_eq!(state(&mut conn, second), expected);
         assert_sound(&mut conn);
-        queue::cancel_job(&mut conn, second, "the test").unwrap();
+        queue::cancel_job(&mut conn, &testing::operator(), second).unwrap();
     }
 }
 
@@ -247,7 +247,7 @@ fn a_whole_job_cancelled_while_its_tasks_end_never_waits_in_a_circle() {
         let job = testing::accepted(&mut conn, &platforms);
         let keys = builder.claim(&mut conn, 4);
         let mut parts: Vec<Part<'_>> = Vec::new();
-        parts.push(Box::new(move |conn| assert!(queue::cancel_job(conn, job, "alice").is_ok())));
+        parts.push(Box::new(move |conn| assert!(queue::cancel_job(conn, &testing::person("alice"), job).is_ok())));
         parts.push(Box::new({
             let keys = keys.clone();
             move |conn| {
@@ -306,8 +306,8 @@ fn storm(conn: &mut PgConnection, builder: TestBuilder, seed: u64) {
                 .map(|claimed| held.extend(claimed.into_iter().map(|task| task.key))),
             (6, Some(key), _) => builder.finish(conn, &key, outcome),
             (7, Some(key), _) => queue::release(conn, builder.id, &key, "chance"),
-            (8, _, Some(job)) if next(3) == 0 => queue::cancel_job(conn, job, "chance").map(drop),
-            (8, _, Some(job)) => queue::retry_job(conn, job, false).map(drop),
+            (8, _, Some(job)) if next(3) == 0 => queue::cancel_job(conn, &testing::operator(), job).map(drop),
+            (8, _, Some(job)) => queue::retry_job(conn, &testing::operator(), job, false).map(drop),
             (9, _, _) if next(4) == 0 => {
                 expire_leases(conn);
                 queue::reap(conn, 0).map(drop)

@@ -5,7 +5,9 @@ use std::process::Command;
 use farm_db::migrate;
 use farm_postgres::Programs;
 use farm_testing::TestDb;
-use farm_types::{ArtifactKind, BuilderState, Cause, Class, JobState, Outcome, Stage, TaskState};
+use farm_types::{
+    ArtifactKind, BuilderState, Cause, Class, JobState, Outcome, Right, Scope, Stage, TaskState, TokenKind, Way,
+};
 
 use crate::support::{database, text, texts};
 
@@ -24,13 +26,17 @@ fn the_labels_of_enums_are_the_same_in_sql_and_rust_in_the_same_order() {
         ("cause", labels(Cause::ALL)),
         ("stage", labels(Stage::ALL)),
         ("artifact_kind", labels(ArtifactKind::ALL)),
+        ("way", labels(Way::ALL)),
+        ("scope", labels(Scope::ALL)),
+        ("right", labels(Right::ALL)),
+        ("token_kind", labels(TokenKind::ALL)),
     ] {
         let sql = format!("SELECT array_to_string(enum_range(NULL::farm.{name}), ',') AS text");
         assert_eq!(text(&mut conn, &sql), expected, "{name}");
     }
     let known =
         "SELECT count(*)::text AS text FROM pg_type WHERE typtype = 'e' AND typnamespace = 'farm'::regnamespace";
-    assert_eq!(text(&mut conn, known), "8", "a new enum belongs into this test");
+    assert_eq!(text(&mut conn, known), "12", "a new enum belongs into this test");
 }
 
 /// Foreign keys that no index begins with, and why none is needed.

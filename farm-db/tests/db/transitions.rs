@@ -54,7 +54,7 @@ fn every_verb_does_to_a_task_in_every_state_what_the_table_says() {
             }
             assert_sound(&mut conn);
             // Nothing of it is in the way of the next one.
-            queue::cancel_job(&mut conn, job, "the test").unwrap();
+            queue::cancel_job(&mut conn, &testing::operator(), job).unwrap();
         }
     }
 }
@@ -72,7 +72,7 @@ fn task_in(conn: &mut PgConnection, builder: TestBuilder, state: TaskState) -> (
     match state {
         TaskState::Succeeded => builder.finish(conn, &key, Outcome::Succeeded).unwrap(),
         TaskState::Failed => builder.finish(conn, &key, Outcome::Failed).unwrap(),
-        TaskState::Cancelled => assert_eq!(queue::cancel_job(conn, job, "alice").unwrap(), 1),
+        TaskState::Cancelled => assert_eq!(queue::cancel_job(conn, &testing::person("alice"), job).unwrap(), 1),
         _ => {}
     }
     (job, key)
@@ -139,13 +139,13 @@ fn restart(conn: &mut PgConnection, builder: TestBuilder, _: JobId, _: &LeaseKey
 }
 
 fn cancel(conn: &mut PgConnection, _: TestBuilder, job: JobId, _: &LeaseKey) -> Result<()> {
-    queue::cancel_job(conn, job, "alice").map(drop)
+    queue::cancel_job(conn, &testing::person("alice"), job).map(drop)
 }
 
 fn retry(conn: &mut PgConnection, _: TestBuilder, job: JobId, _: &LeaseKey) -> Result<()> {
-    queue::retry_job(conn, job, true).map(drop)
+    queue::retry_job(conn, &testing::operator(), job, true).map(drop)
 }
 
 fn retry_all(conn: &mut PgConnection, _: TestBuilder, job: JobId, _: &LeaseKey) -> Result<()> {
-    queue::retry_job(conn, job, false).map(drop)
+    queue::retry_job(conn, &testing::operator(), job, false).map(drop)
 }

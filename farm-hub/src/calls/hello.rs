@@ -7,7 +7,7 @@ use farm_db::queue;
 use tracing::info;
 
 use crate::{
-    caller::{Caller, Document, storable},
+    caller::{Caller, Document, Origin, storable},
     error::{HubError, Result},
     hub::Shared,
 };
@@ -16,6 +16,7 @@ use crate::{
 pub(crate) async fn hello(
     State(hub): State<Shared>,
     Caller(builder): Caller,
+    Origin(address): Origin,
     Document(hello): Document<Hello>,
 ) -> Result<Json<Welcome>> {
     if hello.name != builder.name {
@@ -28,7 +29,7 @@ pub(crate) async fn hello(
         builder.id = %builder.id, builder.name = %builder.name, instance = %hello.instance, version = %hello.version,
         slots = hello.slots, "builder came up"
     );
-    let lost = hub.pool.run(move |conn| queue::hello(conn, builder.id, &hello)).await?;
+    let lost = hub.pool.run(move |conn| queue::hello(conn, builder.id, &address, &hello)).await?;
     if lost > 0 {
         info!(builder.id = %builder.id, lost, "what an earlier life of the builder held went back to the queue");
     }

@@ -9,6 +9,7 @@ pub(crate) mod release;
 pub(crate) mod renew;
 pub(crate) mod sources;
 pub(crate) mod stage;
+pub(crate) mod token;
 
 use std::time::Duration;
 

@@ -63,7 +63,7 @@ async fn an_artifact_is_stored_once_and_is_the_attempts_when_it_ends() {
     let name = "hello-1-1.x86_64.rpm".parse().unwrap();
     end.artifacts = vec![NewArtifact { kind: ArtifactKind::Rpm, name, digest, size: bytes.len() as u64 }];
     assert_eq!(builder.finish_with(&lease.key, &end).await.status(), StatusCode::NO_CONTENT);
-    let task = read::task(&mut farm.conn(), lease.key.task).unwrap();
+    let task = read::task(&mut farm.conn(), Viewer::ANYBODY, lease.key.task).unwrap();
     assert_eq!(task.artifacts.len(), 1);
 }
 

@@ -96,7 +96,7 @@ impl Farm {
     }
 
     pub fn cancel(&self, job: JobId) {
-        assert_eq!(queue::cancel_job(&mut self.conn(), job, "alice").unwrap(), 1);
+        assert_eq!(queue::cancel_job(&mut self.conn(), &testing::person("alice"), job).unwrap(), 1);
     }
 
     /// A builder of x86_64 that said hello.
@@ -108,7 +108,7 @@ impl Farm {
     /// A builder that is registered and was never heard of.
     pub fn stranger(&self, name: &str) -> Builder {
         let token = Token::generate();
-        operator::put_builder(&mut self.conn(), &name.parse().unwrap(), &token.digest(), None).unwrap();
+        testing::put_builder(&mut self.conn(), name, &token.digest(), None);
         Builder {
             http: reqwest::Client::new(),
             url: self.url.clone(),

@@ -2,6 +2,7 @@
 
 pub mod reap;
 pub mod seal_logs;
+pub mod tokens;
 pub mod uploads;
 
 use farm_db::Pool;

@@ -76,9 +76,9 @@ impl Farm {
             "name": PLATFORM, "release": "f13", "arch": "x86_64", "base": ["bash"],
             "repository": [{ "name": "base", "baseurl": "file:///nowhere", "gpgcheck": false }],
         });
-        operator::put_platform(&mut conn, &serde_json::from_value(recipe).unwrap()).unwrap();
+        operator::put_platform(&mut conn, &testing::operator(), &serde_json::from_value(recipe).unwrap()).unwrap();
         let token = digest(b"token");
-        operator::put_builder(&mut conn, &"builder".parse().unwrap(), &token, None).unwrap();
+        testing::put_builder(&mut conn, "builder", &token, None);
         let builder = operator::builder_by_token(&mut conn, &token).unwrap().unwrap().id;
         let instance = Uuid::new_v4();
         let hello = Hello {

@@ -154,6 +154,9 @@ pub struct SubmitArgs {
     /// How long each task may take: 90m, 2h [default: the platform's]
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     pub timeout: Option<u32>,
+    /// Let the builds use the network: takes the right `network`, and platforms that allow it
+    #[arg(long)]
+    pub network: bool,
     /// Do not wait for the end of the job
     #[arg(long)]
     pub no_wait: bool,

@@ -31,7 +31,7 @@ pub async fn builders(client: &PeopleClient, output: &mut Output) -> Result<Exit
 pub async fn whoami(client: &PeopleClient, output: &mut Output) -> Result<Exit, Failure> {
     let me = client.whoami().await?;
     output.either(&me, || {
-        let (principal, way) = (shown(&me.principal), shown(&me.way));
+        let (principal, way) = (shown(&me.account.principal), me.way);
         format!("{principal} (known by: {way}) at {}, farm {}\n", client.transport().base(), shown(&me.version))
     })?;
     Ok(Exit::Done)

@@ -17,7 +17,7 @@ use crate::{
 /// Lists jobs.
 pub async fn run(args: &ListArgs, client: &PeopleClient, output: &mut Output) -> Result<Exit, Failure> {
     let person = match args.mine {
-        true => Some(client.whoami().await?.principal),
+        true => Some(client.whoami().await?.account.principal),
         false => args.person.clone(),
     };
     let filter = JobFilter {

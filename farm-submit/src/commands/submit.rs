@@ -149,6 +149,7 @@ fn new_job(args: &SubmitArgs, sources: Vec<NewSource>) -> Result<NewJob, Failure
         class: args.class,
         timeout_seconds: args.timeout,
         after: args.after,
+        network: args.network,
     })
 }
 

@@ -14,9 +14,10 @@ fn platform(name: &str, builders: i64) -> ValidatorPlatform {
         auto: true,
         base: vec!["bash".to_owned()],
         repositories: Vec::new(),
+        network: false,
         timeout_seconds: None,
     };
-    ValidatorPlatform { name, enabled: true, auto: true, recipe, builders }
+    ValidatorPlatform { name, enabled: true, auto: true, recipe, builders, allowed: true }
 }
 
 fn farm() -> Vec<ValidatorPlatform> {
@@ -46,7 +47,8 @@ fn job(targets: &str, sources: u8) -> UndecidedJob {
         digest: Digest::from_bytes([n; 32]),
         size: 1,
     };
-    UndecidedJob { id: JobId(1), targets: targets.to_owned(), sources: (1..=sources).map(source).collect() }
+    let sources = (1..=sources).map(source).collect();
+    UndecidedJob { id: JobId(1), targets: targets.to_owned(), network: false, sources }
 }
 
 fn codes(decision: Decision) -> Vec<String> {
@@ -114,4 +116,26 @@ fn a_hostile_file_name_is_shown_escaped() {
         panic!("it was accepted")
     };
     assert!(!reasons[0].message.contains(['\u{1b}', '\n']), "{reasons:?}");
+}
+
+#[test]
+fn a_platform_that_the_submitter_may_not_use_is_left_out_of_many_and_refused_by_name() {
+    let mut platforms = farm();
+    platforms[0].allowed = false;
+    let reports = || vec![report(package("a"))];
+    let Decision::Accept { platforms: chosen, .. } = decide(&job("auto", 1), reports(), &platforms) else { panic!() };
+    assert_eq!(chosen.iter().map(PlatformName::as_str).collect::<Vec<_>>(), ["f13-x86_64"]);
+    assert_eq!(codes(decide(&job("f13,F13-i686", 1), reports(), &platforms)), ["platform_forbidden"]);
+    platforms[1].allowed = false;
+    assert_eq!(codes(decide(&job("auto", 1), reports(), &platforms)), ["platform_forbidden"; 2]);
+}
+
+#[test]
+fn a_job_that_needs_the_network_is_refused_where_there_is_none() {
+    let mut platforms = farm();
+    let networked = |targets| UndecidedJob { network: true, ..job(targets, 1) };
+    let reports = || vec![report(package("a"))];
+    assert_eq!(codes(decide(&networked("f13-x86_64"), reports(), &platforms)), ["no_network"]);
+    platforms[1].recipe.network = true;
+    assert!(matches!(decide(&networked("f13-x86_64"), reports(), &platforms), Decision::Accept { .. }));
 }

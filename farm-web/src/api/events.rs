@@ -16,7 +16,7 @@ use farm_types::JobId;
 use futures::Stream;
 use tokio::time::Instant;
 
-use crate::{App, error::Result, extract::Name, viewer::Viewer};
+use crate::{App, error::Result, extract::Name, identity::Visitor, viewer::Viewer};
 
 /// No viewer is sent more than five changes a second: nobody reads faster.
 const PACE: Duration = Duration::from_millis(200);
@@ -28,15 +28,16 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// A job at once and after each change, until its end.
 #[utoipa::path(get, path = "/jobs/{id}/events", tag = "jobs", params(("id" = i64, Path)),
     responses((status = 200, body = Job, content_type = "text/event-stream", description = "events `job`")))]
-pub async fn events(State(app): State<App>, Name(id): Name<JobId>) -> Result<impl IntoResponse> {
+pub async fn events(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId>) -> Result<impl IntoResponse> {
     // Before the answer begins, so that an unknown job is a plain 404.
-    app.db(move |conn| read::job(conn, id)).await?;
-    let events = Sse::new(changes(app, id)).keep_alive(KeepAlive::default());
+    let viewer = visitor.viewer();
+    app.db(move |conn| read::job(conn, viewer, id)).await?;
+    let events = Sse::new(changes(app, viewer, id)).keep_alive(KeepAlive::default());
     // For proxies that would otherwise collect the stream before they pass it on.
     Ok(([(header::HeaderName::from_static("x-accel-buffering"), "no")], events))
 }
 
-fn changes(app: App, id: JobId) -> impl Stream<Item = Result<Event, Infallible>> {
+fn changes(app: App, viewer: farm_db::Viewer, id: JobId) -> impl Stream<Item = Result<Event, Infallible>> {
     async_stream::stream! {
         let _viewer = Viewer::new("job");
         // Subscribed before the first look: no change falls between the two.
@@ -44,7 +45,7 @@ fn changes(app: App, id: JobId) -> impl Stream<Item = Result<Event, Infallible>>
         let mut last = String::new();
         loop {
             let (looked, mut next) = (Instant::now(), LOOK);
-            match app.db(move |conn| read::job(conn, id)).await {
+            match app.db(move |conn| read::job(conn, viewer, id)).await {
                 Ok(job) => {
                     let json = serde_json::to_string(&job).unwrap_or_default();
                     if json != last {

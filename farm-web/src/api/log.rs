@@ -20,6 +20,7 @@ use crate::{
     App,
     error::Result,
     extract::{Name, Query},
+    identity::Visitor,
     log::{LogPart, Plain, attempt_of, stream},
     viewer::Viewer,
 };
@@ -42,8 +43,8 @@ pub struct LogQuery {
 }
 
 impl LogQuery {
-    fn part(&self, task: TaskId) -> LogPart {
-        LogPart { task, attempt: self.attempt.map(AttemptNumber), start: self.start, follow: self.follow }
+    fn part(&self, visitor: &Visitor, task: TaskId) -> LogPart {
+        LogPart { viewer: visitor.viewer(), task, attempt: self.attempt.map(AttemptNumber), start: self.start, follow: self.follow }
     }
 }
 
@@ -52,10 +53,11 @@ impl LogQuery {
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub async fn plain(
     State(app): State<App>,
+    visitor: Visitor,
     Name(task): Name<TaskId>,
     Query(query): Query<LogQuery>,
 ) -> Result<impl IntoResponse> {
-    let mut part = query.part(task);
+    let mut part = query.part(&visitor, task);
     // From here on it is this attempt, also when another one begins.
     part.attempt = attempt_of(&app, part).await?;
     let log = stream(app, part).inspect_err(move |error| tracing::warn!(%error, task.id = %task, "a log broke off"));
@@ -80,11 +82,12 @@ pub struct LogPiece {
     responses((status = 200, body = LogPiece, content_type = "text/event-stream", description = "events `log` and `end`")))]
 pub async fn events(
     State(app): State<App>,
+    visitor: Visitor,
     Name(task): Name<TaskId>,
     Query(query): Query<LogQuery>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse> {
-    let mut part = query.part(task);
+    let mut part = query.part(&visitor, task);
     let last = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse().ok());
     part.start = last.unwrap_or(part.start);
     part.attempt = attempt_of(&app, part).await?;

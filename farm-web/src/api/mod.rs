@@ -1,12 +1,16 @@
 //! The JSON API of [`farm_api::people`].
 
+pub mod admin;
+pub mod audit;
 mod events;
 mod farm;
 mod jobs;
 mod log;
+mod login;
 pub mod openapi;
 mod submission;
 mod tasks;
+pub mod tokens;
 mod uploads;
 
 pub use self::jobs::{again, find, withdraw};
@@ -17,7 +21,15 @@ use crate::App;
 /// All calls below `/api/v1`; what is added here is documented by that.
 pub fn routes() -> OpenApiRouter<App> {
     let v1 = OpenApiRouter::new()
+        .routes(routes!(login::token))
         .routes(routes!(farm::whoami))
+        .routes(routes!(tokens::list, tokens::make))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(admin::buckets))
+        .routes(routes!(admin::put_bucket))
+        .routes(routes!(admin::builder_state))
+        .routes(routes!(admin::platform_state))
         .routes(routes!(farm::platforms))
         .routes(routes!(farm::builders))
         .routes(routes!(farm::queue))

@@ -35,7 +35,7 @@ fn complete(mut document: OpenApi) -> OpenApi {
     needed.push((ErrorBody::name().into_owned(), ErrorBody::schema()));
     components.schemas.extend(needed);
     for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.patch];
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             name_apart(operation);
             describe_answers(operation);

@@ -6,7 +6,7 @@ use farm_api::{
     error::Reason,
     people::{NewJob, NewSource},
 };
-use farm_db::intake::Submission;
+use farm_db::{Actor, intake::Submission};
 use farm_types::{BucketName, Class, Digest, TargetList};
 use sha2::{Digest as _, Sha256};
 
@@ -21,7 +21,7 @@ const LONGEST_TIMEOUT: u32 = 7 * 24 * 60 * 60;
 const BUCKET: &str = "scratch";
 
 /// Checks a request.
-pub fn check(principal: String, new: NewJob, max_sources: usize) -> Result<Submission> {
+pub fn check(actor: Actor, new: NewJob, max_sources: usize) -> Result<Submission> {
     let request = digest(&new)?;
     let targets = targets(&new.targets);
     let title = title(&new);
@@ -34,7 +34,7 @@ pub fn check(principal: String, new: NewJob, max_sources: usize) -> Result<Submi
         None => BUCKET.parse::<BucketName>().map_err(|e| AppError::Mistake(e.to_string()))?,
     };
     Ok(Submission {
-        principal,
+        actor,
         key: new.key,
         request,
         title,
@@ -43,6 +43,7 @@ pub fn check(principal: String, new: NewJob, max_sources: usize) -> Result<Submi
         targets,
         timeout_seconds: new.timeout_seconds,
         after: new.after,
+        network: new.network,
         sources: new.sources.into_iter().map(|source| (source.name, source.digest)).collect(),
     })
 }
@@ -137,7 +138,7 @@ mod tests {
     }
 
     fn checked(json: serde_json::Value) -> Result<Submission> {
-        check("alice".to_owned(), job(json), 3)
+        check(Actor::operator("alice"), job(json), 3)
     }
 
     fn source(name: &str) -> serde_json::Value {

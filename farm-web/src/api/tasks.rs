@@ -5,16 +5,18 @@ use farm_api::people::{Task, Why};
 use farm_db::read;
 use farm_types::TaskId;
 
-use crate::{App, error::Result, extract::Name};
+use crate::{App, error::Result, extract::Name, identity::Visitor};
 
 /// A task.
 #[utoipa::path(get, path = "/tasks/{id}", tag = "tasks", params(("id" = i64, Path)), responses((status = 200, body = Task)))]
-pub async fn show(State(app): State<App>, Name(id): Name<TaskId>) -> Result<Json<Task>> {
-    app.db(move |conn| read::task(conn, id)).await.map(Json)
+pub async fn show(State(app): State<App>, visitor: Visitor, Name(id): Name<TaskId>) -> Result<Json<Task>> {
+    let viewer = visitor.viewer();
+    app.db(move |conn| read::task(conn, viewer, id)).await.map(Json)
 }
 
 /// Why a task is where it is.
 #[utoipa::path(get, path = "/tasks/{id}/why", tag = "tasks", params(("id" = i64, Path)), responses((status = 200, body = Why)))]
-pub async fn why(State(app): State<App>, Name(id): Name<TaskId>) -> Result<Json<Why>> {
-    app.db(move |conn| read::why(conn, id)).await.map(Json)
+pub async fn why(State(app): State<App>, visitor: Visitor, Name(id): Name<TaskId>) -> Result<Json<Why>> {
+    let viewer = visitor.viewer();
+    app.db(move |conn| read::why(conn, viewer, id)).await.map(Json)
 }

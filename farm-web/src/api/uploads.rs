@@ -12,7 +12,7 @@ use farm_api::{
     error::ErrorCode,
     people::{NewUpload, Upload},
 };
-use farm_db::blobs;
+use farm_db::{Actor, blobs};
 use farm_store::{Staged, StoreError};
 use futures::{Stream, StreamExt};
 use serde::Deserialize;
@@ -33,7 +33,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 #[utoipa::path(post, path = "/uploads", tag = "uploads", request_body = NewUpload, responses((status = 200, body = Upload)))]
 pub async fn begin(
     State(app): State<App>,
-    Caller(identity): Caller,
+    caller: Caller,
     extract::Json(new): extract::Json<NewUpload>,
 ) -> Result<Json<Upload>> {
     let NewUpload { digest, size } = new;
@@ -43,7 +43,8 @@ pub async fn begin(
         return Err(AppError::new(ErrorCode::TooLarge, message));
     }
     // The store is asked too: should it have lost the blob, this upload brings it back.
-    if let Some(known) = app.db(move |conn| blobs::size(conn, &digest)).await?
+    let actor = caller.actor();
+    if let Some(known) = app.db(move |conn| blobs::known(conn, &actor, &digest)).await?
         && app.store.exists(&digest).await?
     {
         if u64::try_from(known).ok() != Some(size) {
@@ -52,14 +53,17 @@ pub async fn begin(
         }
         return Ok(Json(Upload { id: None, offset: size, size, complete: true }));
     }
-    let upload = app.db(move |conn| blobs::begin_upload(conn, &identity.principal, &digest, size)).await?;
+    let actor = caller.actor();
+    let id = app.db(move |conn| blobs::begin_upload(conn, &actor, &digest, size)).await?;
+    let upload = blobs::Upload { id, digest, size };
     under_way(&app, &upload).await.map(Json)
 }
 
 /// Where an upload stands.
 #[utoipa::path(get, path = "/uploads/{id}", tag = "uploads", params(("id" = Uuid, Path)), responses((status = 200, body = Upload)))]
-pub async fn status(State(app): State<App>, Caller(identity): Caller, Name(id): Name<Uuid>) -> Result<Json<Upload>> {
-    let upload = app.db(move |conn| blobs::find_upload(conn, &identity.principal, id)).await?;
+pub async fn status(State(app): State<App>, caller: Caller, Name(id): Name<Uuid>) -> Result<Json<Upload>> {
+    let principal = caller.principal.clone();
+    let upload = app.db(move |conn| blobs::find_upload(conn, &principal, id)).await?;
     under_way(&app, &upload).await.map(Json)
 }
 
@@ -82,13 +86,14 @@ pub struct Offset {
     request_body(content_type = "application/octet-stream"), responses((status = 200, body = Upload)))]
 pub async fn receive(
     State(app): State<App>,
-    Caller(identity): Caller,
+    caller: Caller,
     Name(id): Name<Uuid>,
     Query(Offset { offset }): Query<Offset>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Upload>> {
-    let upload = app.db(move |conn| blobs::find_upload(conn, &identity.principal, id)).await?;
+    let principal = caller.principal.clone();
+    let upload = app.db(move |conn| blobs::find_upload(conn, &principal, id)).await?;
     let mut staged = app.store.stage(id).await?;
     let have = staged.len();
     if have != offset {
@@ -110,7 +115,7 @@ pub async fn receive(
         return Ok(Json(Upload { id: Some(id), offset: staged.len(), size: upload.size, complete: false }));
     }
     // On its own: a sender that goes now must not stop it halfway.
-    tokio::spawn(finish(app, upload, staged).in_current_span()).await?.map(Json)
+    tokio::spawn(finish(app, caller.actor(), upload, staged).in_current_span()).await?.map(Json)
 }
 
 fn too_much(size: u64) -> AppError {
@@ -118,7 +123,7 @@ fn too_much(size: u64) -> AppError {
 }
 
 /// Verifies the whole file and makes it known.
-async fn finish(app: App, upload: blobs::Upload, staged: Staged) -> Result<Upload> {
+async fn finish(app: App, actor: Actor, upload: blobs::Upload, staged: Staged) -> Result<Upload> {
     let blobs::Upload { id, digest, size } = upload;
     match app.store.commit(staged, &digest, size).await {
         Err(error @ StoreError::DigestMismatch { .. }) => {
@@ -128,7 +133,7 @@ async fn finish(app: App, upload: blobs::Upload, staged: Staged) -> Result<Uploa
         }
         committed => committed?,
     }
-    app.db(move |conn| blobs::end_upload(conn, id, &digest, size)).await?;
+    app.db(move |conn| blobs::end_upload(conn, &actor, id)).await?;
     tracing::info!(blob = %digest, size, "upload complete");
     Ok(Upload { id: None, offset: size, size, complete: true })
 }

@@ -5,7 +5,7 @@ use std::{pin::pin, time::Duration};
 use async_stream::try_stream;
 use bytes::Bytes;
 use farm_db::{
-    DbError,
+    DbError, Viewer,
     read::{self, LogChunk},
 };
 use farm_types::{AttemptNumber, Digest, TaskId};
@@ -26,6 +26,8 @@ const LOOKS: u32 = 5;
 /// Which part of which log.
 #[derive(Debug, Clone, Copy)]
 pub struct LogPart {
+    /// Who reads it.
+    pub viewer: Viewer,
     /// The task.
     pub task: TaskId,
     /// The attempt; the latest one, or the first to come, when absent.
@@ -39,10 +41,10 @@ pub struct LogPart {
 /// The attempt whose log that is, where there is one yet. An error if the task or the attempt does not exist.
 pub async fn attempt_of(app: &App, part: LogPart) -> Result<Option<AttemptNumber>> {
     let place = app
-        .db(move |conn| match read::log_place(conn, part.task, part.attempt)? {
+        .db(move |conn| match read::log_place(conn, part.viewer, part.task, part.attempt)? {
             Some(place) => Ok(Some(place)),
             // To tell a task that has not begun from one that does not exist.
-            None => read::task(conn, part.task).map(|_| None),
+            None => read::task(conn, part.viewer, part.task).map(|_| None),
         })
         .await?;
     Ok(place.map(|place| place.number))
@@ -52,7 +54,7 @@ pub async fn attempt_of(app: &App, part: LogPart) -> Result<Option<AttemptNumber
 pub fn stream(app: App, part: LogPart) -> impl Stream<Item = Result<Bytes>> + Send {
     try_stream! {
         let Some(attempt) = first_attempt(&app, part).await? else { return };
-        let mut reader = Reader { app, task: part.task, attempt, offset: part.start, looks: 0 };
+        let mut reader = Reader { app, viewer: part.viewer, task: part.task, attempt, offset: part.start, looks: 0 };
         loop {
             match reader.look().await? {
                 Found::Pieces(pieces) => {
@@ -84,7 +86,7 @@ async fn first_attempt(app: &App, part: LogPart) -> Result<Option<AttemptNumber>
         if let Some(attempt) = attempt_of(app, part).await? {
             return Ok(Some(attempt));
         }
-        let task = app.db(move |conn| read::task(conn, part.task)).await?;
+        let task = app.db(move |conn| read::task(conn, part.viewer, part.task)).await?;
         if !part.follow || task.state.is_final() || !app.pause().await {
             return Ok(None);
         }
@@ -93,6 +95,7 @@ async fn first_attempt(app: &App, part: LogPart) -> Result<Option<AttemptNumber>
 
 struct Reader {
     app: App,
+    viewer: Viewer,
     task: TaskId,
     attempt: AttemptNumber,
     /// The next byte.
@@ -114,12 +117,12 @@ impl Reader {
     /// Looks for pieces first and for the place second. So when the pieces have gone in between, because the log became a
     /// blob, the place says so; and when some came in between, the size does.
     async fn look(&mut self) -> Result<Found> {
-        let (task, attempt, offset) = (self.task, self.attempt, self.offset);
+        let (viewer, task, attempt, offset) = (self.viewer, self.task, self.attempt, self.offset);
         let (chunks, place) = self
             .app
             .db(move |conn| {
                 let chunks = read::log_chunks(conn, task, attempt, offset)?;
-                let place = if chunks.is_empty() { read::log_place(conn, task, Some(attempt))? } else { None };
+                let place = if chunks.is_empty() { read::log_place(conn, viewer, task, Some(attempt))? } else { None };
                 Ok((chunks, place))
             })
             .await?;

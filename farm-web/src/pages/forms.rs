@@ -1,8 +1,12 @@
-//! Buttons. They work without JavaScript; that no other site presses them is the business of [`crate::guard`].
+//! Buttons. They work without JavaScript; that no other site presses them is the business of [`crate::guard`] and
+//! [`crate::access`].
 
 use axum::{extract::State, response::Redirect};
-use farm_api::{paths, people::Retry};
-use farm_types::JobId;
+use farm_api::{
+    paths,
+    people::{BuilderChange, PlatformChange, Retry},
+};
+use farm_types::{BuilderName, BuilderState, JobId, PlatformName};
 use serde::Deserialize;
 
 use crate::{
@@ -11,8 +15,8 @@ use crate::{
     extract::{Form, Name},
 };
 
-pub async fn cancel(State(app): State<App>, Caller(identity): Caller, Name(id): Name<JobId>) -> Result<Redirect> {
-    api::withdraw(&app, identity, id).await?;
+pub async fn cancel(State(app): State<App>, caller: Caller, Name(id): Name<JobId>) -> Result<Redirect> {
+    api::withdraw(&app, caller, id).await?;
     Ok(Redirect::to(&paths::job(id)))
 }
 
@@ -25,10 +29,45 @@ pub struct Again {
 
 pub async fn retry(
     State(app): State<App>,
-    Caller(identity): Caller,
+    caller: Caller,
     Name(id): Name<JobId>,
     Form(Again { failed_only }): Form<Again>,
 ) -> Result<Redirect> {
-    api::again(&app, identity, id, Retry { failed_only }).await?;
+    api::again(&app, caller, id, Retry { failed_only }).await?;
     Ok(Redirect::to(&paths::job(id)))
+}
+
+/// What the buttons of a builder say.
+#[derive(Debug, Deserialize)]
+pub struct BuilderForm {
+    state: BuilderState,
+    reason: Option<String>,
+}
+
+pub async fn builder(
+    State(app): State<App>,
+    caller: Caller,
+    Name(name): Name<BuilderName>,
+    Form(BuilderForm { state, reason }): Form<BuilderForm>,
+) -> Result<Redirect> {
+    let (back, change) = (Redirect::to(&paths::builder(&name)), BuilderChange { state, reason });
+    api::admin::set_builder(&app, caller, name, change).await?;
+    Ok(back)
+}
+
+/// What the button of a platform says.
+#[derive(Debug, Deserialize)]
+pub struct PlatformForm {
+    enabled: bool,
+}
+
+pub async fn platform(
+    State(app): State<App>,
+    caller: Caller,
+    Name(name): Name<PlatformName>,
+    Form(PlatformForm { enabled }): Form<PlatformForm>,
+) -> Result<Redirect> {
+    let (back, change) = (Redirect::to(&paths::platform(&name)), PlatformChange { enabled });
+    api::admin::set_platform(&app, caller, name, change).await?;
+    Ok(back)
 }

@@ -9,7 +9,7 @@ use farm_db::read;
 use serde::Serialize;
 
 use super::{Page, hosts::BuilderRow, templates::render};
-use crate::App;
+use crate::{App, identity::Visitor};
 
 /// So many of the latest jobs.
 const LATEST: u32 = 15;
@@ -45,16 +45,17 @@ impl RunningRow {
     }
 }
 
-pub async fn page(State(app): State<App>) -> Page {
+pub async fn page(State(app): State<App>, visitor: Visitor) -> Page {
+    let viewer = visitor.viewer();
     let (queue, builders, jobs) = app
-        .db(|conn| {
+        .db(move |conn| {
             let filter = JobFilter { limit: Some(LATEST), ..JobFilter::default() };
-            Ok((read::queue(conn)?, read::builders(conn, None)?, read::jobs(conn, &filter)?.jobs))
+            Ok((read::queue(conn)?, read::builders(conn, viewer, None)?, read::jobs(conn, viewer, &filter)?.jobs))
         })
         .await?;
     let mut running: Vec<_> = builders.iter().flat_map(RunningRow::of).collect();
     running.sort_by_key(|row| row.task.started);
     let slots = builders.iter().filter(|builder| builder.alive).map(|builder| builder.slots).sum();
     let builders = builders.into_iter().map(BuilderRow::new).collect();
-    render("front.html", &FrontPage { page: "front", queue, slots, running, builders, jobs })
+    render("front.html", &visitor, &FrontPage { page: "front", queue, slots, running, builders, jobs })
 }

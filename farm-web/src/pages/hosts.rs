@@ -8,16 +8,16 @@ use farm_api::{
     recipe::Recipe,
 };
 use farm_db::{
-    operator,
+    PgConnection, access, operator,
     publish::{self, Publication},
     read,
 };
-use farm_types::{BucketName, BuilderName, BuilderState, PlatformName};
+use farm_types::{BucketName, BuilderName, BuilderState, PersonId, PlatformName, Right};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Page, templates::render};
-use crate::{App, error::AppError, extract::Name};
+use crate::{App, error::AppError, extract::Name, identity::Visitor};
 
 /// So many of a platform's latest jobs.
 const LATEST: u32 = 20;
@@ -52,23 +52,32 @@ struct BuildersPage {
     builders: Vec<BuilderRow>,
 }
 
-pub async fn builders(State(app): State<App>) -> Page {
-    let builders = app.db(|conn| read::builders(conn, None)).await?;
+pub async fn builders(State(app): State<App>, visitor: Visitor) -> Page {
+    let viewer = visitor.viewer();
+    let builders = app.db(move |conn| read::builders(conn, viewer, None)).await?;
     let builders = builders.into_iter().map(BuilderRow::new).collect();
-    render("builders.html", &BuildersPage { page: "builders", builders })
+    render("builders.html", &visitor, &BuildersPage { page: "builders", builders })
 }
 
 #[derive(Serialize)]
 struct BuilderPage {
     page: &'static str,
+    /// Whether there are buttons.
+    may_change: bool,
     row: BuilderRow,
 }
 
-pub async fn builder(State(app): State<App>, Name(name): Name<BuilderName>) -> Page {
+pub async fn builder(State(app): State<App>, visitor: Visitor, Name(name): Name<BuilderName>) -> Page {
     let missing = AppError::new(ErrorCode::NotFound, format!("there is no builder {name}"));
-    let found = app.db(move |conn| read::builders(conn, Some(&name))).await?;
+    let (viewer, person) = (visitor.viewer(), visitor.0.as_ref().map(|caller| caller.person));
+    let (found, may_change) = app
+        .db(move |conn| {
+            let may_change = may(conn, person, Right::Builders)?;
+            Ok((read::builders(conn, viewer, Some(&name))?, may_change))
+        })
+        .await?;
     let row = BuilderRow::new(found.into_iter().next().ok_or(missing)?);
-    render("builder.html", &BuilderPage { page: "builders", row })
+    render("builder.html", &visitor, &BuilderPage { page: "builders", row, may_change })
 }
 
 #[derive(Serialize)]
@@ -91,14 +100,16 @@ struct PlatformsPage {
     platforms: Vec<PlatformRow>,
 }
 
-pub async fn platforms(State(app): State<App>) -> Page {
+pub async fn platforms(State(app): State<App>, visitor: Visitor) -> Page {
     let platforms = app.db(read::platforms).await?.into_iter().map(PlatformRow::new).collect();
-    render("platforms.html", &PlatformsPage { page: "platforms", platforms })
+    render("platforms.html", &visitor, &PlatformsPage { page: "platforms", platforms })
 }
 
 #[derive(Serialize)]
 struct PlatformPage {
     page: &'static str,
+    /// Whether there are buttons.
+    may_change: bool,
     row: PlatformRow,
     recipe: Recipe,
     repositories: Vec<RepositoryRow>,
@@ -123,21 +134,33 @@ impl RepositoryRow {
     }
 }
 
-pub async fn platform(State(app): State<App>, Name(name): Name<PlatformName>) -> Page {
+pub async fn platform(State(app): State<App>, visitor: Visitor, Name(name): Name<PlatformName>) -> Page {
     let missing = AppError::new(ErrorCode::NotFound, format!("there is no platform {name}"));
     let jobs_url = format!("/jobs?platform={}", paths::segment(name.as_str()));
     let served = app.config.repositories.is_some();
-    let (platform, recipe, jobs, repositories) = app
+    let (viewer, person) = (visitor.viewer(), visitor.0.as_ref().map(|caller| caller.person));
+    let (platform, recipe, jobs, repositories, may_change) = app
         .db(move |conn| {
             let mut repositories = if served { publish::publications(conn)? } else { Vec::new() };
             repositories.retain(|publication| publication.repository.platform == name);
+            let may_change = may(conn, person, Right::Platforms)?;
+            let seen = |p: &Publication, conn: &mut _| access::sees_bucket(conn, viewer, &p.repository.bucket);
+            let seen: Vec<bool> = repositories.iter().map(|p| seen(p, conn)).collect::<Result<_, _>>()?;
+            let mut seen = seen.into_iter();
+            repositories.retain(|_| seen.next().unwrap_or_default());
             let recipe = operator::recipe(conn, &name)?;
             let platform = read::platforms(conn)?.into_iter().find(|platform| platform.name == name);
             let filter = JobFilter { platform: Some(name), limit: Some(LATEST), ..JobFilter::default() };
-            Ok((platform, recipe, read::jobs(conn, &filter)?.jobs, repositories))
+            Ok((platform, recipe, read::jobs(conn, viewer, &filter)?.jobs, repositories, may_change))
         })
         .await?;
     let row = PlatformRow::new(platform.ok_or(missing)?);
     let repositories = repositories.into_iter().map(RepositoryRow::new).collect();
-    render("platform.html", &PlatformPage { page: "platforms", row, recipe, repositories, jobs, jobs_url })
+    let page = PlatformPage { page: "platforms", row, recipe, repositories, jobs, jobs_url, may_change };
+    render("platform.html", &visitor, &page)
+}
+
+/// Whether a page has buttons for its visitor.
+fn may(conn: &mut PgConnection, person: Option<PersonId>, right: Right) -> farm_db::Result<bool> {
+    person.map_or(Ok(false), |person| access::may(conn, person, right, None))
 }

@@ -7,7 +7,7 @@ use farm_types::{JobId, TaskState};
 use serde::Serialize;
 
 use super::{Page, templates::render};
-use crate::{App, extract::Name};
+use crate::{App, extract::Name, identity::Visitor};
 
 #[derive(Serialize)]
 struct JobPage {
@@ -24,8 +24,9 @@ struct JobPage {
     job: Job,
 }
 
-pub async fn page(State(app): State<App>, Name(id): Name<JobId>) -> Page {
-    let job = app.db(move |conn| read::job(conn, id)).await?;
+pub async fn page(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId>) -> Page {
+    let viewer = visitor.viewer();
+    let job = app.db(move |conn| read::job(conn, viewer, id)).await?;
     let page = JobPage {
         page: "jobs",
         events: format!("/api/v1/jobs/{id}/events"),
@@ -35,7 +36,7 @@ pub async fn page(State(app): State<App>, Name(id): Name<JobId>) -> Page {
         commands: commands(&job),
         job,
     };
-    render("job.html", &page)
+    render("job.html", &visitor, &page)
 }
 
 fn retry(job: &Job) -> &'static str {

@@ -15,6 +15,7 @@ use crate::{
     api::find,
     error::{AppError, Result},
     extract::Query,
+    identity::Visitor,
 };
 
 /// Jobs on one page.
@@ -45,8 +46,8 @@ struct JobsPage {
     live: bool,
 }
 
-pub async fn page(State(app): State<App>, Query(form): Query<Form>) -> Page {
-    let found = find(&app, form.filter()?).await?;
+pub async fn page(State(app): State<App>, visitor: Visitor, Query(form): Query<Form>) -> Page {
+    let found = find(&app, &visitor, form.filter()?).await?;
     let platforms = app.db(read::platforms).await?.into_iter().map(|platform| platform.name).collect();
     let filtered = form.fields().any(|(_, value)| !value.is_empty());
     let page = JobsPage {
@@ -60,7 +61,7 @@ pub async fn page(State(app): State<App>, Query(form): Query<Form>) -> Page {
         live: form.before.is_none(),
         filter: form,
     };
-    render("jobs.html", &page)
+    render("jobs.html", &visitor, &page)
 }
 
 impl Form {

@@ -4,13 +4,16 @@
 //! works without JavaScript; with it, pages follow what happens. Names are shown by the filter `shown`, and whatever a
 //! template prints is escaped.
 
+mod account;
 mod assets;
+mod audit;
 mod filters;
 mod forms;
 mod front;
 mod hosts;
 mod job;
 mod jobs;
+mod login;
 mod stages;
 mod tail;
 mod task;
@@ -28,7 +31,7 @@ use farm_api::error::ErrorBody;
 use serde::Serialize;
 
 pub use self::templates::check as check_templates;
-use crate::{App, error::Result};
+use crate::{App, error::Result, identity::Visitor};
 
 /// What a handler of a page answers.
 type Page = Result<Html<String>>;
@@ -44,8 +47,16 @@ pub fn routes() -> Router<App> {
         .route("/tasks/{id}", get(task::page))
         .route("/builders", get(hosts::builders))
         .route("/builders/{name}", get(hosts::builder))
+        .route("/builders/{name}/state", post(forms::builder))
         .route("/platforms", get(hosts::platforms))
         .route("/platforms/{name}", get(hosts::platform))
+        .route("/platforms/{name}/state", post(forms::platform))
+        .route("/account", get(account::page))
+        .route("/account/tokens", post(account::make))
+        .route("/account/tokens/{id}/revoke", post(account::revoke))
+        .route("/audit", get(audit::page))
+        .route("/login", get(login::page).post(login::with_token))
+        .route("/logout", post(login::out))
         .merge(assets::routes())
 }
 
@@ -83,5 +94,5 @@ fn error_page(status: StatusCode, message: &str) -> Html<String> {
         message: format!("{first}{}", letters.as_str()),
     };
     // Should even that page fail, its template is broken; a start of the daemon would have said so.
-    templates::render("error.html", &page).unwrap_or_else(|_| Html("The farm made a mistake.".to_owned()))
+    templates::render("error.html", &Visitor::default(), &page).unwrap_or_else(|_| Html("The farm made a mistake.".to_owned()))
 }

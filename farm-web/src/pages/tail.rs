@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use farm_db::{DbError, read};
+use farm_db::{DbError, Viewer, read};
 use farm_types::{AttemptNumber, TaskId};
 use futures::TryStreamExt;
 use serde::Serialize;
@@ -34,12 +34,12 @@ pub struct LogView {
 }
 
 /// Shows the end of an attempt's log.
-pub async fn view(app: &App, task: TaskId, attempt: AttemptNumber) -> Result<LogView> {
-    let place = app.db(move |conn| read::log_place(conn, task, Some(attempt))).await?;
+pub async fn view(app: &App, viewer: Viewer, task: TaskId, attempt: AttemptNumber) -> Result<LogView> {
+    let place = app.db(move |conn| read::log_place(conn, viewer, task, Some(attempt))).await?;
     let place = place.ok_or_else(|| DbError::NotFound(format!("task {task} has no attempt {attempt}")))?;
     let start = place.size.saturating_sub(LENGTH);
     let (mut plain, mut end, mut text) = (Plain::default(), start, String::new());
-    let mut log = pin!(stream(app.clone(), LogPart { task, attempt: Some(attempt), start, follow: false }));
+    let mut log = pin!(stream(app.clone(), LogPart { viewer, task, attempt: Some(attempt), start, follow: false }));
     while let Some(piece) = log.try_next().await? {
         end += piece.len() as u64;
         text.push_str(&plain.text(&piece));

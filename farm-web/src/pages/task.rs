@@ -18,6 +18,7 @@ use super::{
 use crate::{
     App,
     extract::{Name, Query},
+    identity::Visitor,
 };
 
 /// Which attempt's log; the latest when absent.
@@ -54,19 +55,25 @@ struct AttemptRow {
     attempt: Attempt,
 }
 
-pub async fn page(State(app): State<App>, Name(id): Name<TaskId>, Query(choice): Query<Choice>) -> Page {
+pub async fn page(
+    State(app): State<App>,
+    visitor: Visitor,
+    Name(id): Name<TaskId>,
+    Query(choice): Query<Choice>,
+) -> Page {
+    let viewer = visitor.viewer();
     let (task, title, why) = app
         .db(move |conn| {
-            let task = read::task(conn, id)?;
-            let title = read::job(conn, task.job)?.title;
+            let task = read::task(conn, viewer, id)?;
+            let title = read::job(conn, viewer, task.job)?.title;
             let waits = matches!(task.state, TaskState::Waiting | TaskState::Pending);
-            let why = if waits { Some(read::why(conn, id)?) } else { None };
+            let why = if waits { Some(read::why(conn, viewer, id)?) } else { None };
             Ok((task, title, why))
         })
         .await?;
     let number = choice.attempt.map(AttemptNumber).or(task.attempts.last().map(|attempt| attempt.number));
     let log = match number {
-        Some(number) => Some(tail::view(&app, id, number).await?),
+        Some(number) => Some(tail::view(&app, viewer, id, number).await?),
         None => None,
     };
     let attempts = task.attempts.iter().rev().map(|attempt| AttemptRow {
@@ -87,5 +94,5 @@ pub async fn page(State(app): State<App>, Name(id): Name<TaskId>, Query(choice):
         log,
         task,
     };
-    render("task.html", &page)
+    render("task.html", &visitor, &page)
 }

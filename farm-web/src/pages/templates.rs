@@ -7,7 +7,10 @@ use serde::Serialize;
 use tera::{Context, Tera};
 
 use super::{assets, filters};
-use crate::error::{AppError, Result};
+use crate::{
+    error::{AppError, Result},
+    identity::Visitor,
+};
 
 macro_rules! templates {
     ($($name:literal),+ $(,)?) => {
@@ -15,7 +18,7 @@ macro_rules! templates {
     };
 }
 
-const SOURCES: [(&str, &str); 11] = templates![
+const SOURCES: [(&str, &str); 14] = templates![
     "base.html",
     "parts.html",
     "front.html",
@@ -26,6 +29,9 @@ const SOURCES: [(&str, &str); 11] = templates![
     "builder.html",
     "platforms.html",
     "platform.html",
+    "login.html",
+    "account.html",
+    "audit.html",
     "error.html",
 ];
 
@@ -46,7 +52,9 @@ pub fn check() -> anyhow::Result<()> {
 }
 
 /// Makes a page.
-pub fn render(template: &str, page: &impl Serialize) -> Result<Html<String>> {
+pub fn render(template: &str, visitor: &Visitor, page: &impl Serialize) -> Result<Html<String>> {
     let tera = TERA.as_ref().map_err(|error| AppError::Mistake(format!("templates: {error}")))?;
-    Ok(Html(tera.render(template, &Context::from_serialize(page)?)?))
+    let mut context = Context::from_serialize(page)?;
+    context.insert("visitor", &visitor.shown());
+    Ok(Html(tera.render(template, &context)?))
 }

@@ -16,7 +16,7 @@ use super::{
 
 /// Looks at every enabled platform; `here`: whether its builder is on this machine.
 pub(crate) fn check(conn: &mut PgConnection, here: bool) -> Result<Vec<Finding>> {
-    let builders = read::builders(conn, None)?;
+    let builders = read::builders(conn, farm_db::Viewer::ANYBODY, None)?;
     let platforms: Vec<_> = read::platforms(conn)?.into_iter().filter(|platform| platform.enabled).collect();
     if platforms.is_empty() {
         let finding = Finding::warning("platforms", "no platform is enabled, so nothing can be built");

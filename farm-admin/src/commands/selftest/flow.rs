@@ -131,6 +131,7 @@ async fn submit(client: &PeopleClient, package: &Package, targets: Vec<String>) 
         class: Some(Class::Urgent),
         timeout_seconds: None,
         after: None,
+        network: false,
     };
     Ok(client.create_job(&job).await?)
 }

@@ -1,0 +1,45 @@
+//! What administrators look after: buckets, and changes of builders and platforms.
+
+use farm_types::{BucketName, BuilderState};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Bucket {
+    /// Its name.
+    pub name: BucketName,
+    /// One line for people.
+    pub description: String,
+    /// Whether everybody sees what is in it.
+    pub public: bool,
+}
+
+/// Makes a bucket, or changes one; what is absent stays as it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BucketChange {
+    /// One line for people.
+    pub description: Option<String>,
+    /// Whether everybody sees what is in it; a new one is public when absent.
+    pub public: Option<bool>,
+}
+
+/// Says whether a builder is given tasks.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BuilderChange {
+    /// Whether it is.
+    pub state: BuilderState,
+    /// Why, for its page.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Opens or closes a platform.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformChange {
+    /// Whether it takes new tasks.
+    pub enabled: bool,
+}

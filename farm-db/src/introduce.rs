@@ -1,0 +1,89 @@
+//! The first word with the database: who we are there, or why we cannot be.
+
+use diesel::PgConnection;
+use tracing::{info, warn};
+
+use crate::{DbError, Result, access, pool::connect};
+
+/// Why a process cannot work with its database, and trying again would not help.
+#[derive(Debug, thiserror::Error)]
+pub enum IntroductionError {
+    /// The database, or the way to it, does not take us for who we should be.
+    #[error("the database does not let this process in: {0}")]
+    NotLetIn(String),
+    /// We came in as somebody else.
+    #[error(
+        "this process came to the database as the role {found}, and has to be {expected}: put user={expected} into the \
+         configuration's database, and see pg_ident.conf for the principal {process}"
+    )]
+    WrongRole {
+        /// The role it has.
+        found: String,
+        /// The role it needs.
+        expected: &'static str,
+        /// The principal it came with.
+        process: String,
+    },
+    /// The ticket cannot be used by this program.
+    #[error("the libpq of this program was built without Kerberos (GSSAPI), and a keytab is configured: use the system's libpq")]
+    NoGss,
+}
+
+/// What libpq and PostgreSQL say when a database is there and another try would end the same.
+const FINAL_WORDS: [&str; 12] = [
+    "authentication failed",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "permission denied",
+    "GSSAPI",
+    "gss",
+    "Kerberos",
+    "no password supplied",
+    "host name must be specified",
+    "invalid connection option",
+    "invalid value for parameter",
+    "is not permitted to log in",
+];
+
+/// Connects once, says in the log who this process is to the database, and refuses to go on as somebody else. A database that
+/// is not there yet is no error: it is waited for elsewhere.
+pub async fn introduce(conninfo: &str, role: &'static str) -> Result<(), IntroductionError> {
+    if std::env::var_os("KRB5_CLIENT_KTNAME").is_some() && !libpq_knows_gss() {
+        return Err(IntroductionError::NoGss);
+    }
+    let conninfo = conninfo.to_owned();
+    let met = tokio::task::spawn_blocking(move || {
+        let mut conn: PgConnection = connect(&conninfo)?;
+        access::process(&mut conn)
+    });
+    match met.await.unwrap_or_else(|error| Err(DbError::Unavailable(error.to_string()))) {
+        Ok((found, process)) if found != role => Err(IntroductionError::WrongRole { found, expected: role, process }),
+        Ok((role, process)) => {
+            info!(database.role = role, database.principal = process, "the database knows this process as {role} ({process})");
+            Ok(())
+        }
+        Err(DbError::Unavailable(why)) if FINAL_WORDS.iter().any(|words| why.contains(words)) => {
+            Err(IntroductionError::NotLetIn(why.split_whitespace().collect::<Vec<_>>().join(" ")))
+        }
+        Err(error) => {
+            warn!(%error, "the database is not there yet");
+            Ok(())
+        }
+    }
+}
+
+/// Whether the libpq of this program can log in with a Kerberos ticket. One that was built without refuses the option before it
+/// looks at anything else; a bundled one is such.
+pub fn libpq_knows_gss() -> bool {
+    use diesel::Connection as _;
+    let nowhere = "host=localhost hostaddr=127.0.0.1 port=1 gssencmode=require connect_timeout=2";
+    PgConnection::establish(nowhere).err().is_none_or(|error| !error.to_string().contains("not compiled in"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_libpq_in_use_can_log_in_with_a_ticket() {
+        assert!(super::libpq_knows_gss(), "libpq has no GSSAPI: is it a bundled one?");
+    }
+}

@@ -1,0 +1,37 @@
+DROP POLICY public_ones ON farm.artifact;
+DROP POLICY public_ones ON farm.source;
+DROP POLICY public_ones ON farm.task;
+DROP POLICY public_ones ON farm.job;
+DROP POLICY all_of_them ON farm.artifact;
+DROP POLICY all_of_them ON farm.source;
+DROP POLICY all_of_them ON farm.task;
+DROP POLICY all_of_them ON farm.job;
+ALTER TABLE farm.artifact DISABLE ROW LEVEL SECURITY;
+ALTER TABLE farm.source DISABLE ROW LEVEL SECURITY;
+ALTER TABLE farm.task DISABLE ROW LEVEL SECURITY;
+ALTER TABLE farm.job DISABLE ROW LEVEL SECURITY;
+REVOKE SELECT (id, principal) ON farm.person FROM farm_readonly;
+GRANT SELECT ON farm.job_view, farm.task_view, farm.attempt_view, farm.running_view, farm.ready, farm.person TO farm_readonly;
+DROP POLICY stale ON farm.upload;
+DROP POLICY look ON farm.upload;
+DROP POLICY all_of_them ON farm.upload;
+ALTER TABLE farm.upload DISABLE ROW LEVEL SECURITY;
+GRANT SELECT ON farm.job_view, farm.task_view, farm.attempt_view, farm.builder_view, farm.running_view, farm.platform_view,
+  farm.bucket, farm.source, farm.blob, farm.artifact, farm.job, farm.task, farm.ready, farm.person, farm.platform
+  TO farm_validator, farm_janitor, farm_publisher;
+GRANT SELECT ON farm.unpublished TO farm_web, farm_readonly;
+GRANT SELECT ON farm.blob TO farm_readonly;
+GRANT INSERT ON farm.blob TO farm_janitor;
+GRANT SELECT ON farm.blob, farm.source TO farm_hub;
+GRANT SELECT (task_id, attempt, builder_id, token, expires_at) ON farm.lease TO farm_hub;
+GRANT SELECT (task_id, number, builder_id, outcome) ON farm.attempt TO farm_hub;
+GRANT SELECT (id, job_id, platform) ON farm.task TO farm_hub;
+GRANT INSERT ON farm.blob, farm.upload TO farm_web;
+REVOKE SELECT ON farm.audit FROM farm_web;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA farm FROM farm_web, farm_hub, farm_validator, farm_janitor, farm_publisher, farm_readonly;
+GRANT EXECUTE ON FUNCTION farm.platforms_of, farm.is_final TO farm_web, farm_hub, farm_validator, farm_janitor, farm_publisher, farm_readonly;
+GRANT EXECUTE ON FUNCTION farm.person_of TO farm_web;
+GRANT EXECUTE ON FUNCTION farm.take_submitted, farm.postpone TO farm_validator;
+GRANT EXECUTE ON FUNCTION farm.builder_by_token, farm.renew, farm.stage_began, farm.append_log, farm.release TO farm_hub;
+GRANT EXECUTE ON FUNCTION farm.reap, farm.seal_log TO farm_janitor;
+GRANT EXECUTE ON FUNCTION farm.publish_again TO farm_publisher;
