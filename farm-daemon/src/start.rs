@@ -2,7 +2,7 @@
 
 use std::{future::Future, process::ExitCode, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -70,7 +70,8 @@ struct Prepared<C> {
 }
 
 fn prepare<C: Config>(name: &str, args: &DaemonArgs) -> anyhow::Result<Prepared<C>> {
-    let config: C = config::load(&args.config_path(name))?;
+    // Its sentence says the cause itself.
+    let config: C = config::load(&args.config_path(name)).map_err(|error| anyhow!("{error}"))?;
     let log = Log::new(args, &config.log())?;
     // Opens files, which a mere check must not.
     let background = if args.check_config { None } else { Background::new(args)? };

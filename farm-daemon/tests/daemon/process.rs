@@ -1,6 +1,7 @@
 //! The life of a daemon as a real process: ready, asked to end, left by its parent.
 
 use std::{
+    io::Read as _,
     os::unix::net::UnixDatagram,
     process::{Command, Stdio},
 };
@@ -105,4 +106,42 @@ fn a_bad_configuration_is_refused_with_its_problem_and_code_2() {
     let output = command.arg("--check-config").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("other machines"));
+}
+
+#[test]
+fn the_time_is_left_out_only_for_the_journal() {
+    let first_line = |stream: &str| {
+        let mut daemon = Daemon::start_with(PLAIN, |command| {
+            command.env("JOURNAL_STREAM", stream);
+        });
+        daemon.wait_for_log("smallest starts")
+    };
+    // What a shell that systemd started hands down; standard error is a pipe to this test.
+    assert!(first_line("8:4711").starts_with("20"), "no year");
+
+    let (mut command, _dir) = command(PLAIN);
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let journal = rustix::fs::fstat(&writer).unwrap();
+    command.env("JOURNAL_STREAM", format!("{}:{}", journal.st_dev, journal.st_ino));
+    let mut child =
+        command.arg("--with-parent").stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+    drop(command);
+    let mut log = String::new();
+    reader.read_to_string(&mut log).unwrap();
+    child.wait().unwrap();
+    assert!(log.trim_start().starts_with("INFO"), "{log}");
+}
+
+#[test]
+fn a_configuration_that_is_missing_is_named_once_with_the_way_out() {
+    let (mut command, _dir) = command(PLAIN);
+    let program = command.get_program().to_owned();
+    command = Command::new(program);
+    let output = command.args(["--config", "/nonexistent/farm.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "smallest: cannot read the configuration /nonexistent/farm.toml: No such file or directory (os error 2); \
+         name another file with --config\n"
+    );
 }

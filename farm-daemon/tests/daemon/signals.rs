@@ -1,9 +1,6 @@
 //! SIGHUP: a reload, or the end of the terminal.
 
-use std::{
-    os::unix::net::UnixDatagram,
-    process::{Command, Stdio},
-};
+use std::os::unix::net::UnixDatagram;
 
 use farm_testing::DEADLINE;
 use rustix::{
@@ -11,7 +8,7 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
 
-use crate::support::{Daemon, PLAIN, command, get};
+use crate::support::{Daemon, PLAIN, get};
 
 #[test]
 fn systemd_is_told_when_a_reload_begins_and_ends() {
@@ -50,20 +47,11 @@ fn a_daemon_on_a_terminal_ends_with_it() {
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
     let screen = open(ptsname(&terminal, Vec::new()).unwrap(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-    let (notify, dir) = (tempfile::tempdir().unwrap(), command(PLAIN));
-    let path = notify.path().join("notify");
-    let ready = UnixDatagram::bind(&path).unwrap();
-    ready.set_read_timeout(Some(DEADLINE)).unwrap();
-    let (mut command, _config) = dir;
-    let mut child = command
-        .env("NOTIFY_SOCKET", &path)
-        .stdin(Stdio::from(screen))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    ready.recv(&mut [0; 100]).unwrap();
-    assert!(Command::new("kill").args(["-s", "HUP", &child.id().to_string()]).status().unwrap().success());
-    ready.recv(&mut [0; 100]).unwrap();
-    assert!(child.wait().unwrap().success());
+    let mut daemon = Daemon::start_with(PLAIN, |command| {
+        command.stdin(screen);
+    });
+    daemon.address();
+    daemon.signal("HUP");
+    let (status, log) = daemon.end();
+    assert!(status.success() && log.contains("signal received"), "{status}: {log}");
 }

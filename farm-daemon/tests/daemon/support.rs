@@ -55,14 +55,17 @@ impl Daemon {
         signal(self.child.id(), name);
     }
 
-    /// Waits for a line of the log that contains the text, and gives it.
+    /// Waits for a line of the log that contains the text, and gives all lines up to it.
     pub fn wait_for_log(&mut self, text: &str) -> String {
         let end = Instant::now() + DEADLINE;
+        let mut log = String::new();
         loop {
-            let line = self.log.recv_timeout(end.saturating_duration_since(Instant::now()));
-            let line = line.unwrap_or_else(|_| panic!("the log has no “{text}”"));
-            if line.contains(text) {
-                return line;
+            match self.log.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => log = log + &line + "\n",
+                Err(_) => panic!("the log has no “{text}”:\n{log}"),
+            }
+            if log.lines().next_back().is_some_and(|line| line.contains(text)) {
+                return log;
             }
         }
     }
