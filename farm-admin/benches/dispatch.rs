@@ -14,7 +14,7 @@ use farm_api::{
     recipe::Recipe,
 };
 use farm_auth::Token;
-use farm_db::operator;
+use farm_db::{operator, testing};
 use farm_postgres::Options;
 use farm_testing::{Cluster, Process, Spec, TestDb};
 use farm_types::{Digest, Outcome};
@@ -59,6 +59,7 @@ fn prepare(db: &TestDb) -> Token {
         base: vec!["bash".to_owned()],
         repositories: Vec::new(),
         timeout_seconds: None,
+            network: false,
     };
     let (mut conn, token) = (db.connect(), Token::generate());
     operator::put_platform(&mut conn, &testing::operator(), &recipe).unwrap();
@@ -97,6 +98,7 @@ async fn measure(web: &str, hub: &str, token: &Token, samples: usize) -> Vec<Dur
             class: None,
             timeout_seconds: None,
             after: None,
+            network: false,
         };
         let began = Instant::now();
         people.create_job(&job).await.unwrap();

@@ -36,6 +36,8 @@ impl Farm {
         let store = StoreConfig::Folder { path: dir.path().join("store") };
         let config = Config {
             database: db.url_as("farm_janitor"),
+            connection_max_age_seconds: 600,
+            kerberos: farm_daemon::KerberosConfig::default(),
             store: store.clone(),
             spool: dir.path().join("spool"),
             reap_seconds: 5,
@@ -46,7 +48,7 @@ impl Farm {
             metrics: None,
             log: farm_daemon::LogConfig::default(),
         };
-        let pool = Pool::new(&config.database, 2).unwrap();
+        let pool = Pool::new(&config.database, 2, 600).unwrap();
         let tools = Tools { pool, store: Store::open(&store, &config.spool).unwrap(), config };
         Self { conn: db.connect(), db, tools, _dir: dir }
     }
@@ -81,7 +83,7 @@ async fn a_task_of_a_silent_builder_goes_back_to_the_queue() {
 
     farm.pass("UPDATE farm.lease SET expires_at = now() - interval '6 seconds'");
     assert_eq!(reap::run_once(farm.tools.clone()).await.unwrap(), Report { done: 1, more: false });
-    let task = read::task(&mut farm.conn, Viewer::ANYBODY, key.task).unwrap();
+    let task = read::task(&mut farm.conn, farm_db::Viewer::ANYBODY, key.task).unwrap();
     assert_eq!(task.state, TaskState::Pending);
     assert_eq!(task.attempts[0].outcome, Some(Outcome::Lost));
     assert!(builder.finish(&mut farm.conn, &key, Outcome::Succeeded).is_err(), "a late result was taken");
@@ -96,7 +98,7 @@ async fn when_the_janitor_comes_up_builders_have_time_to_renew_what_ran_out() {
     let (began, shutdown) = (Instant::now(), CancellationToken::new());
     let janitor = tokio::spawn(farm_janitor::run(farm.tools.config.clone(), shutdown.clone()));
     eventually("the end of the lease", Duration::from_secs(60), async || {
-        let task = read::task(&mut farm.db.connect(), Viewer::ANYBODY, key.task).ok()?;
+        let task = read::task(&mut farm.db.connect(), farm_db::Viewer::ANYBODY, key.task).ok()?;
         (task.state == TaskState::Pending).then_some(())
     })
     .await;
@@ -121,7 +123,7 @@ async fn the_log_of_a_lost_attempt_becomes_a_blob_of_all_that_had_arrived() {
 
     assert_eq!(seal_logs::run_once(farm.tools.clone()).await.unwrap().done, 1);
     assert_eq!(seal_logs::run_once(farm.tools.clone()).await.unwrap().done, 0, "it was sealed before");
-    let place = read::log_place(&mut farm.conn, Viewer::ANYBODY, key.task, Some(key.attempt)).unwrap().unwrap();
+    let place = read::log_place(&mut farm.conn, farm_db::Viewer::ANYBODY, key.task, Some(key.attempt)).unwrap().unwrap();
     assert!(
         read::log_chunks(&mut farm.conn, key.task, key.attempt, 0).unwrap().is_empty(),
         "the pieces are still there"
@@ -144,18 +146,18 @@ async fn the_log_of_a_running_attempt_is_left_alone() {
 #[tokio::test]
 async fn an_upload_that_nobody_goes_on_with_is_forgotten_and_its_bytes_too() {
     let mut farm = Farm::new();
-    let stale = blobs::begin_upload(&mut farm.conn, "alice", &testing::digest(), 100).unwrap();
-    let fresh = blobs::begin_upload(&mut farm.conn, "alice", &testing::digest(), 100).unwrap();
+    let stale = blobs::begin_upload(&mut farm.conn, &testing::person("alice"), &testing::digest(), 100).unwrap();
+    let fresh = blobs::begin_upload(&mut farm.conn, &testing::person("alice"), &testing::digest(), 100).unwrap();
     for upload in [&stale, &fresh] {
-        let mut staged = farm.tools.store.stage(upload.id).await.unwrap();
+        let mut staged = farm.tools.store.stage(*upload).await.unwrap();
         staged.append(Bytes::from_static(b"some")).await.unwrap();
         staged.flush().await.unwrap();
     }
-    farm.pass(&format!("UPDATE farm.upload SET touched_at = now() - interval '2 hours' WHERE id = '{}'", stale.id));
+    farm.pass(&format!("UPDATE farm.upload SET touched_at = now() - interval '2 hours' WHERE id = '{}'", stale));
 
     assert_eq!(uploads::run_once(farm.tools.clone()).await.unwrap().done, 1);
-    assert_eq!(farm.tools.store.staged_len(stale.id).await.unwrap(), None);
-    assert_eq!(farm.tools.store.staged_len(fresh.id).await.unwrap(), Some(4));
-    assert!(blobs::find_upload(&mut farm.conn, "alice", stale.id).is_err());
-    assert!(blobs::find_upload(&mut farm.conn, "alice", fresh.id).is_ok());
+    assert_eq!(farm.tools.store.staged_len(stale).await.unwrap(), None);
+    assert_eq!(farm.tools.store.staged_len(fresh).await.unwrap(), Some(4));
+    assert!(blobs::find_upload(&mut farm.conn, "alice", stale).is_err());
+    assert!(blobs::find_upload(&mut farm.conn, "alice", fresh).is_ok());
 }

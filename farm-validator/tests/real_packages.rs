@@ -8,7 +8,7 @@ use diesel::{
     sql_types::{BigInt, Integer},
 };
 use farm_api::people::Job;
-use farm_db::{PgConnection, blobs, intake, read, testing};
+use farm_db::{PgConnection, intake, read, testing};
 use farm_store::{Store, StoreConfig};
 use farm_testing::{DEADLINE, TestDb, eventually};
 use farm_types::{Digest, JobId, Progress};
@@ -60,7 +60,7 @@ impl Farm {
         let size = bytes.len() as u64;
         let body = futures::stream::iter([Ok::<_, std::io::Error>(bytes.to_vec().into())]);
         self.store.put_stream(&digest, size, body).await.unwrap();
-        blobs::record(&mut self.conn, &digest, size).unwrap();
+        testing::brought(&mut self.conn, "alice", &digest, size);
         let mut submission = testing::submission(&mut self.conn, "alice");
         submission.targets = targets.to_owned();
         submission.sources = vec![(name.to_owned(), digest)];
@@ -69,7 +69,7 @@ impl Farm {
 
     async fn decision(&mut self, id: JobId) -> Job {
         eventually(&format!("a decision on job {id}"), DEADLINE, async || {
-            read::job(&mut self.conn, Viewer::ANYBODY, id).ok().filter(|job| job.progress != Progress::Submitted)
+            read::job(&mut self.conn, farm_db::Viewer::ANYBODY, id).ok().filter(|job| job.progress != Progress::Submitted)
         })
         .await
     }
@@ -145,7 +145,7 @@ async fn an_empty_file_and_an_unknown_target_are_told_at_once() {
 async fn a_job_whose_bytes_cannot_be_read_stays_submitted_for_another_try() {
     let mut farm = Farm::start();
     let digest = Digest::from_bytes(Sha256::digest(b"bytes that the store never had").into());
-    blobs::record(&mut farm.conn, &digest, 30).unwrap();
+    testing::brought(&mut farm.conn, "alice", &digest, 30);
     let mut submission = testing::submission(&mut farm.conn, "alice");
     submission.sources = vec![("lost.src.rpm".to_owned(), digest)];
     let (id, _) = intake::submit(&mut farm.conn, &submission).unwrap();
@@ -155,6 +155,6 @@ async fn a_job_whose_bytes_cannot_be_read_stays_submitted_for_another_try() {
         (row.n > 0).then_some(())
     })
     .await;
-    assert_eq!(read::job(&mut farm.conn, Viewer::ANYBODY, id).unwrap().progress, Progress::Submitted);
+    assert_eq!(read::job(&mut farm.conn, farm_db::Viewer::ANYBODY, id).unwrap().progress, Progress::Submitted);
     farm.end().await;
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use diesel::{RunQueryDsl as _, sql_query};
-use farm_db::queue;
+use farm_db::{queue, testing};
 use farm_testing::{Signal, Spec, eventually};
 
 use crate::{

@@ -63,7 +63,7 @@ async fn an_artifact_is_stored_once_and_is_the_attempts_when_it_ends() {
     let name = "hello-1-1.x86_64.rpm".parse().unwrap();
     end.artifacts = vec![NewArtifact { kind: ArtifactKind::Rpm, name, digest, size: bytes.len() as u64 }];
     assert_eq!(builder.finish_with(&lease.key, &end).await.status(), StatusCode::NO_CONTENT);
-    let task = read::task(&mut farm.conn(), Viewer::ANYBODY, lease.key.task).unwrap();
+    let task = read::task(&mut farm.conn(), farm_db::Viewer::ANYBODY, lease.key.task).unwrap();
     assert_eq!(task.artifacts.len(), 1);
 }
 
@@ -104,7 +104,7 @@ async fn the_sources_of_a_held_task_are_read_and_no_others() {
     let body = stream::iter([Ok::<_, std::io::Error>(bytes.clone().into())]);
     farm.store.put_stream(&digest, bytes.len() as u64, body).await.unwrap();
     let mut conn = farm.conn();
-    blobs::record(&mut conn, &digest, bytes.len() as u64).unwrap();
+    testing::brought(&mut conn, "alice", &digest, bytes.len() as u64);
     let new = farm_db::intake::Submission {
         sources: vec![("big.src.rpm".to_owned(), digest)],
         ..testing::submission(&mut conn, "alice")

@@ -8,7 +8,7 @@ use farm_api::{
 };
 use farm_auth::Token;
 use farm_daemon::{CancellationToken, http::HttpConfig};
-use farm_db::{PgConnection, operator, queue, testing};
+use farm_db::{PgConnection, queue, testing};
 use farm_hub::{Config, Server};
 use farm_store::{Store, StoreConfig};
 use farm_testing::TestDb;
@@ -49,6 +49,10 @@ impl Farm {
         let mut config = Config {
             database: db.url_as("farm_hub"),
             pool_size: 4,
+            connection_max_age_seconds: 600,
+            kerberos: farm_daemon::KerberosConfig::default(),
+            service: None,
+            login_seconds: 600,
             spool: dir.path().join("spool"),
             lease_seconds: 60,
             renew_seconds: 20,

@@ -12,7 +12,7 @@ use farm_db::{
     intake::{self, Decision, ReadSource, Submission},
     operator, publish,
     publish::Publication,
-    queue,
+    queue, testing,
 };
 use farm_store::{Store, StoreConfig};
 use farm_testing::{DEADLINE, Process, Spec, TestDb, eventually};
@@ -88,7 +88,7 @@ impl Farm {
             arches: vec!["x86_64".to_owned()],
             slots: 100,
         };
-        queue::hello(&mut conn, builder, &hello).unwrap();
+        queue::hello(&mut conn, builder, "127.0.0.1", &hello).unwrap();
         Self { db, dir, store, builder, instance, jobs: AtomicU32::new(0) }
     }
 
@@ -126,10 +126,14 @@ impl Farm {
     }
 
     fn submit_and_accept(&self, conn: &mut PgConnection, bucket: &str, source: Digest) {
-        self.execute(&format!("INSERT INTO farm.bucket (name) VALUES ('{bucket}') ON CONFLICT DO NOTHING"));
+        let bucket_name = bucket.parse().unwrap();
+        operator::put_bucket(conn, &testing::operator(), &bucket_name, None, None).unwrap();
+        let submit = format!("submit:{bucket}").parse().unwrap();
+        operator::set_grant(conn, &testing::operator(), &submit, "everyone", true).unwrap();
+        testing::brought(conn, "alice", &source, 1);
         let job = self.jobs.fetch_add(1, Ordering::Relaxed);
         let submission = Submission {
-            principal: "alice".to_owned(),
+            actor: testing::person("alice"),
             key: format!("job-{job}").parse().unwrap(),
             request: digest(&job.to_le_bytes()),
             title: "a job".to_owned(),
@@ -138,6 +142,7 @@ impl Farm {
             targets: PLATFORM.to_owned(),
             timeout_seconds: None,
             after: None,
+            network: false,
             sources: vec![("hello-1-1.src.rpm".to_owned(), source)],
         };
         intake::submit(conn, &submission).unwrap();

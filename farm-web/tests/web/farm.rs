@@ -18,9 +18,9 @@ use farm_daemon::{
     http::{Address, HttpConfig, Listener, serve},
 };
 use farm_db::{
-    PgConnection,
+    PgConnection, Viewer,
     intake::{self, Decided, Decision, ReadSource},
-    operator, queue, read,
+    operator, queue, read, testing,
 };
 use farm_store::StoreConfig;
 use farm_testing::TestDb;
@@ -74,7 +74,13 @@ impl Farm {
             database: db.url_as("farm_web"),
             pool_size: 8,
             spool: dir.path().join("spool"),
-            local_user: "alice".to_owned(),
+            connection_max_age_seconds: 600,
+            local_user: Some("alice".to_owned()),
+            service: None,
+            require_login: false,
+            login_seconds: 600,
+            session_seconds: 3600,
+            kerberos: farm_daemon::KerberosConfig::default(),
             max_upload_bytes: 64 << 20,
             max_sources: 5,
             repositories: None,
@@ -109,8 +115,7 @@ impl Farm {
 
     /// Hears of changes.
     pub fn listen(&self) {
-        let database = self.app.config.database.clone();
-        tokio::spawn(self.app.watch.clone().listen(database, self.shutdown.clone()));
+        tokio::spawn(farm_web::listen(self.app.clone()));
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
@@ -144,7 +149,7 @@ impl Farm {
         let digest = sha256(bytes);
         let body = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(bytes))]);
         self.app.store.put_stream(&digest, bytes.len() as u64, body).await.unwrap();
-        farm_db::blobs::record(&mut self.connect(), &digest, bytes.len() as u64).unwrap();
+        testing::brought(&mut self.connect(), "alice", &digest, bytes.len() as u64);
         digest
     }
 
@@ -163,6 +168,7 @@ impl Farm {
             class: None,
             timeout_seconds: None,
             after: None,
+            network: false,
         }
     }
 
@@ -243,7 +249,7 @@ impl Builder {
             arches: vec!["x86_64".to_owned()],
             slots: 2,
         };
-        queue::hello(&mut conn, id, &hello).unwrap();
+        queue::hello(&mut conn, id, "127.0.0.1", &hello).unwrap();
         Self { conn, id, instance }
     }
 
@@ -345,6 +351,7 @@ fn recipe(platform: &str) -> Recipe {
             gpgkey: None,
             priority: None,
         }],
+        network: false,
         timeout_seconds: None,
     }
 }
