@@ -2,6 +2,7 @@
 //!
 //! - [`people`]: the API of farm-web under `/api/v1`, for people's tools and scripts;
 //! - [`hub`]: the API of farm-hub under `/hub/v1`, for builders;
+//! - [`LoginToken`]: what both give for a Kerberos ticket;
 //! - [`error`]: the one form in which both refuse;
 //! - [`client`] (feature `client`): clients for both.
 
@@ -9,6 +10,9 @@
 pub mod client;
 pub mod error;
 pub mod hub;
+mod login;
 pub mod paths;
 pub mod people;
 pub mod recipe;
+
+pub use login::LoginToken;
