@@ -8,7 +8,7 @@ use std::{
 };
 
 use farm_api::client::{ClientError, Transport};
-use farm_testing::in_environment;
+use farm_testing::{Realm, in_environment};
 
 use crate::{Server, client, environment, run, with_ticket, without_ticket};
 
@@ -65,6 +65,25 @@ fn a_ticket_that_is_refused_is_told_in_the_servers_words() {
         server.seen.takes.store(false, Ordering::SeqCst);
         login_fails(&setback(&client(&server)).await, "it does not take the ticket: strangers are not served here");
     });
+}
+
+#[test]
+fn a_kdc_that_is_away_is_a_passing_trouble() {
+    let test = "setbacks::a_kdc_that_is_away_is_a_passing_trouble";
+    let away = || {
+        let realm = Realm::start();
+        let key = Realm::keytab(&realm.add_service("HTTP/localhost"));
+        realm.add_person("alice");
+        let ticket = Realm::ticket(&realm.kinit("alice"));
+        realm.stop();
+        ([realm.env(), vec![key, ticket]].concat(), realm)
+    };
+    let body = async || {
+        let server = Server::start().await;
+        let error = client(&server).get("closed").tries(1).answer::<String>().await.unwrap_err();
+        assert!(error.is_passing() && error.to_string().contains("no KDC answers"), "{error:?}");
+    };
+    in_environment(test, away, || run(body()));
 }
 
 #[test]

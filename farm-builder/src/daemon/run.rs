@@ -26,6 +26,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 /// The same with any driver.
 pub async fn run_with<D: Driver>(driver: D, config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let token = config.token_file().map(|file| farm_auth::read_token_file(&file)).transpose()?;
+    if token.is_none() {
+        tracing::info!("there is no token: the hub gets the Kerberos ticket of this host");
+    }
     let hub = Arc::new(Hub::new(&config.hub, config.ca_file.as_deref(), token.as_ref())?);
     let spool = config.data.join("spool").join(config.name.as_str());
     // The leases of an earlier life end with the next hello, so nothing of it is of use.
