@@ -3,7 +3,7 @@
 //!
 //! | call | body | answer |
 //! |---|---|---|
-//! | `POST /hub/v1/token` | a ticket, by Negotiate | [`LoginToken`](crate::login::LoginToken) |
+//! | `POST /hub/v1/token` | a ticket, by Negotiate | [`LoginToken`](crate::LoginToken) |
 //! | `POST /hub/v1/hello` | [`Hello`] | [`Welcome`] |
 //! | `POST /hub/v1/claim` | [`Claim`] | [`Claimed`], after at most `wait_seconds` |
 //! | `POST /hub/v1/renew` | [`Renew`] | [`Renewed`], after at most `wait_seconds`, at once when a lease is gone |

@@ -2,7 +2,7 @@
 //!
 //! - [`people`]: the API of farm-web under `/api/v1`, for people's tools and scripts;
 //! - [`hub`]: the API of farm-hub under `/hub/v1`, for builders;
-//! - [`access`]: who is who, who may what, who did what; [`login`]: a token for a ticket;
+//! - [`access`]: who is who, who may what, who did what; [`LoginToken`]: what both give for a Kerberos ticket;
 //! - [`error`]: the one form in which both refuse;
 //! - [`client`] (feature `client`): clients for both.
 
@@ -11,7 +11,9 @@ pub mod access;
 pub mod client;
 pub mod error;
 pub mod hub;
-pub mod login;
+mod login;
 pub mod paths;
 pub mod people;
 pub mod recipe;
+
+pub use login::LoginToken;

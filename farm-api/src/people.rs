@@ -2,7 +2,7 @@
 //!
 //! | call | body or query | answer |
 //! |---|---|---|
-//! | `POST /api/v1/token` | a ticket, by Negotiate | [`LoginToken`](crate::login::LoginToken) |
+//! | `POST /api/v1/token` | a ticket, by Negotiate | [`LoginToken`](crate::LoginToken) |
 //! | `GET /api/v1/whoami` | | [`Whoami`](crate::access::Whoami) |
 //! | `GET /api/v1/tokens` | | list of [`TokenInfo`](crate::access::TokenInfo), one's own |
 //! | `POST /api/v1/tokens` | [`NewToken`](crate::access::NewToken) | 201 [`MadeToken`](crate::access::MadeToken) |

@@ -25,6 +25,8 @@ struct ConfigFile {
     server: Option<String>,
     /// File that holds the token for that server; relative to the configuration file.
     token_file: Option<PathBuf>,
+    /// File with the certificates of authorities that we trust beside the system's; relative to the configuration file.
+    ca_file: Option<PathBuf>,
 }
 
 /// What was found out.
@@ -32,8 +34,10 @@ struct ConfigFile {
 pub struct Config {
     /// Address of the server.
     pub server: String,
-    /// File that holds the token for it.
+    /// File that holds the token for it. Without one, we log in with a Kerberos ticket when the server asks who we are.
     pub token_file: Option<PathBuf>,
+    /// File with the certificates of authorities that we trust beside the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -44,25 +48,27 @@ impl Config {
     }
 
     fn choose(common: &Common, files: impl IntoIterator<Item = PathBuf>) -> Result<Self, Failure> {
-        let (mut server, mut token_file) = (None, None);
+        let (mut server, mut token_file, mut ca_file) = (None, None, None);
         for file in files {
             let config = read(&file)?;
             server = server.or(config.server);
             let folder = file.parent().unwrap_or(Path::new("/"));
             token_file = token_file.or(config.token_file.map(|name| folder.join(name)));
+            ca_file = ca_file.or(config.ca_file.map(|name| folder.join(name)));
         }
         let configured = server.unwrap_or_else(|| DEFAULT_SERVER.to_owned());
         let server = common.server.clone().unwrap_or_else(|| configured.clone());
         // A configured token is for the configured server: it is not shown to another one.
         let configured_token = token_file.filter(|_| server.trim_end_matches('/') == configured.trim_end_matches('/'));
-        Ok(Self { server, token_file: common.token_file.clone().or(configured_token) })
+        Ok(Self { server, token_file: common.token_file.clone().or(configured_token), ca_file })
     }
 
     /// A client of that server.
     pub fn client(&self) -> Result<PeopleClient, Failure> {
-        let transport = Transport::new(&self.server, concat!("farm/", env!("CARGO_PKG_VERSION")))?;
+        let program = concat!("farm/", env!("CARGO_PKG_VERSION"));
+        let transport = Transport::trusting(&self.server, program, self.ca_file.as_deref())?;
         let transport = match &self.token_file {
-            None => transport,
+            None => transport.with_login("api/v1/token"),
             Some(file) => transport.with_token(&token(file)?)?,
         };
         Ok(PeopleClient::new(transport))
@@ -115,7 +121,7 @@ mod tests {
         assert_eq!(config.token_file, Some(folder.path().join("secret")));
         let other = Common { server: Some("http://elsewhere/".into()), ..Common::default() };
         let config = Config::choose(&other, files).unwrap();
-        assert_eq!(config, Config { server: "http://elsewhere/".into(), token_file: None });
+        assert_eq!(config, Config { server: "http://elsewhere/".into(), token_file: None, ca_file: None });
     }
 
     #[test]

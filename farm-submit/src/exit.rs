@@ -94,7 +94,7 @@ impl Failure {
             Self::Client(error) => match error {
                 ClientError::BadAddress { .. } | ClientError::Local(_) => Exit::Usage,
                 ClientError::Refused(_) => Exit::Rejected,
-                ClientError::NotAllowed(_) => Exit::NotAllowed,
+                ClientError::NotAllowed(_) | ClientError::Login { .. } => Exit::NotAllowed,
                 ClientError::Unreachable { .. } | ClientError::Unavailable { .. } | ClientError::BadAnswer { .. } => {
                     Exit::Unreachable
                 }

@@ -37,6 +37,16 @@ pub enum ClientError {
     /// The caller may not do that, or has not said who he is: 401, 403.
     #[error("{}", .0.message)]
     NotAllowed(Box<ErrorBody>),
+    /// The server asks who we are, and we cannot log in there with a Kerberos ticket.
+    #[error("cannot log in at {url}: {why}")]
+    Login {
+        /// The server.
+        url: String,
+        /// What is wrong, and what to do.
+        why: String,
+        /// Whether it may well succeed a little later: no KDC answers.
+        passing: bool,
+    },
     /// Something answered, and not as the farm does.
     #[error("what answers at {url} does not speak as a farm does: {why}; is it the right address?")]
     BadAnswer {
@@ -68,6 +78,7 @@ impl ClientError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
+            Self::Login { passing, .. } => *passing,
             Self::Unavailable { body, .. } => body.code == ErrorCode::Unavailable,
             _ => false,
         }

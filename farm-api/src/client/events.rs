@@ -6,7 +6,7 @@ use eventsource_stream::{Event, EventStreamError, Eventsource};
 use farm_types::JobId;
 use futures::{StreamExt, stream::BoxStream};
 
-use super::{ClientError, Repeat, Transport, transport::pause};
+use super::{ClientError, Repeat, Transport, call::pause};
 use crate::people::Job;
 
 /// The server sends a comment every 15 seconds or so; three missing ones mean that the connection is dead.

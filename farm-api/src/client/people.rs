@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Bytestream, ClientError, JobEvents, Repeat, Transport,
-    transport::{Call, bytestream},
+    call::{Call, bytestream},
 };
 use crate::{
     access::Whoami,

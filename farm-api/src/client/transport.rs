@@ -1,79 +1,39 @@
 //! One server's address, who we are there, and how a call is made.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use futures::{Stream, StreamExt, stream::BoxStream};
-use reqwest::{
-    Body, Client, Method, RequestBuilder, Response, StatusCode, Url,
-    header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
-};
-use serde::{Serialize, de::DeserializeOwned};
+use reqwest::{Certificate, Client, Method, Url, header::HeaderValue};
 
-use super::ClientError;
-use crate::error::{ErrorBody, ErrorCode};
+use super::{Call, ClientError, login::Login};
 
-/// The body of an answer as it comes.
-pub type Bytestream = BoxStream<'static, Result<Bytes, ClientError>>;
-
-/// How long a short call may take, until its answer is read.
-const SHORT: Duration = Duration::from_secs(30);
 /// How long the connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How often a call is made at the most, within two or three seconds, unless it asks for more.
-const TRIES: u32 = 5;
-/// The first pause between two tries; it doubles each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest pause, also when the server asks for a longer one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-
 /// A server of the farm, and who we are there.
 #[derive(Clone)]
 pub struct Transport {
-    http: Client,
+    pub(super) http: Client,
     /// Ends in a slash.
-    base: Url,
-    authorization: Option<HeaderValue>,
-}
-
-/// Which failures are worth another try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
-    /// All passing ones: the call does the same whether it came once or twice.
-    Always,
-    /// Those after which the call certainly did nothing: no connection, 429, 503.
-    WhenUndone,
-    /// None.
-    Never,
-}
-
-/// A call in the making.
-#[must_use]
-pub struct Call<'t> {
-    transport: &'t Transport,
-    request: RequestBuilder,
-    timeout: Option<Duration>,
-    repeat: Repeat,
-    tries: u32,
-}
-
-/// A try that failed.
-struct Failure {
-    error: ClientError,
-    /// Whether the server may have done what was asked.
-    maybe_done: bool,
-    retry_after: Option<Duration>,
+    pub(super) base: Url,
+    /// A token that was given to us.
+    pub(super) authorization: Option<HeaderValue>,
+    /// Where to get one.
+    pub(super) login: Option<Arc<Login>>,
 }
 
 impl Transport {
     /// A client of the server at `address`; `program` is what it calls itself there.
     pub fn new(address: &str, program: &str) -> Result<Self, ClientError> {
+        Self::trusting(address, program, None)
+    }
+
+    /// The same, and over TLS it also trusts certificates signed by the authorities in the PEM file `ca`, not only by those
+    /// that the system trusts (or `SSL_CERT_FILE` names).
+    pub fn trusting(address: &str, program: &str, ca: Option<&Path>) -> Result<Self, ClientError> {
         let bad = |why: &str| ClientError::BadAddress { address: address.to_owned(), why: why.to_owned() };
         let mut base = Url::parse(address).map_err(|error| bad(&error.to_string()))?;
         match base.scheme() {
-            "http" => {}
-            "https" => return Err(bad("this program was built without TLS")),
-            _ => return Err(bad("it does not begin with http://")),
+            "http" | "https" => {}
+            _ => return Err(bad("it does not begin with http:// or https://")),
         }
         if !base.username().is_empty() || base.password().is_some() {
             return Err(bad("a password has no place in it; name a token_file in the configuration"));
@@ -92,20 +52,33 @@ impl Transport {
         if is_loopback(&base) {
             builder = builder.no_proxy();
         }
+        for authority in ca.map(authorities).transpose()?.unwrap_or_default() {
+            builder = builder.add_root_certificate(authority);
+        }
         let http = builder.build().map_err(|error| bad(&error.to_string()))?;
-        Ok(Self { http, base, authorization: None })
+        Ok(Self { http, base, authorization: None, login: None })
     }
 
     /// The same, with a bearer token.
     pub fn with_token(mut self, token: &str) -> Result<Self, ClientError> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| {
-            ClientError::Local(std::io::Error::other(
-                "the token holds characters that no token has: is it the right file?",
-            ))
-        })?;
-        value.set_sensitive(true);
-        self.authorization = Some(value);
+        self.authorization = Some(bearer(token)?);
         Ok(self)
+    }
+
+    /// The same, which logs in with a Kerberos ticket when the server asks for a login: it exchanges the ticket at `path`, as in
+    /// `api/v1/token`, for a bearer token, makes sure of who gave it, keeps it in memory and renews it. A [token](Self::with_token)
+    /// that was given goes before. All clones share the login, and calls that need one at the same time share the exchange.
+    #[must_use]
+    pub fn with_login(mut self, path: &str) -> Self {
+        self.login = Some(Arc::new(Login::new(self.url(path), false)));
+        self
+    }
+
+    /// The same, which does so even over plain HTTP to another machine: for a network in which nobody listens.
+    #[must_use]
+    pub fn with_login_over_plain_http(mut self, path: &str) -> Self {
+        self.login = Some(Arc::new(Login::new(self.url(path), true)));
+        self
     }
 
     /// The server's address, with a slash at its end.
@@ -120,12 +93,7 @@ impl Transport {
 
     /// Begins a call. Without more said: 30 seconds, repeated when it is a GET, else when certainly undone.
     pub fn call(&self, method: Method, path: &str) -> Call<'_> {
-        let repeat = if method == Method::GET { Repeat::Always } else { Repeat::WhenUndone };
-        let mut request = self.http.request(method, self.url(path));
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        Call { transport: self, request, timeout: Some(SHORT), repeat, tries: TRIES }
+        Call::new(self, method, path)
     }
 
     /// Begins a GET.
@@ -145,224 +113,30 @@ impl fmt::Debug for Transport {
     }
 }
 
-impl Call<'_> {
-    /// Sends a value as JSON.
-    pub fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
-        self.request = self.request.json(body);
-        self
-    }
-
-    /// Adds a query.
-    pub fn query<T: Serialize + ?Sized>(mut self, query: &T) -> Self {
-        self.request = self.request.query(query);
-        self
-    }
-
-    /// Adds a header.
-    pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.request = self.request.header(HeaderName::from_static(name), value);
-        self
-    }
-
-    /// Sends bytes.
-    pub fn bytes(mut self, body: Bytes) -> Self {
-        self.request = self.request.body(body);
-        self
-    }
-
-    /// Sends a stream of `length` bytes. It can be sent only once, and takes as long as it takes: whoever makes the
-    /// stream watches that it gets on.
-    pub fn stream<S>(mut self, body: S, length: u64) -> Self
-    where
-        S: Stream<Item = std::io::Result<Bytes>> + Send + 'static,
-    {
-        self.request = self.request.header(CONTENT_LENGTH, length).body(Body::wrap_stream(body));
-        self.timeout = None;
-        self.repeat = Repeat::Never;
-        self
-    }
-
-    /// How long one try may take.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Which failures are worth another try.
-    pub fn repeat(mut self, repeat: Repeat) -> Self {
-        self.repeat = repeat;
-        self
-    }
-
-    /// How often to try; 8 outlast the restart of a server, half a minute.
-    pub fn tries(mut self, tries: u32) -> Self {
-        self.tries = tries;
-        self
-    }
-
-    /// Makes the call and reads its answer.
-    pub async fn answer<T: DeserializeOwned>(self) -> Result<T, ClientError> {
-        self.run(async |url: &str, response: Response| {
-            let bytes = response.bytes().await.map_err(|error| broken(url, &error))?;
-            serde_json::from_slice(&bytes).map_err(|error| {
-                Failure::lasting(ClientError::BadAnswer { url: url.to_owned(), why: error.to_string() })
-            })
-        })
-        .await
-    }
-
-    /// Makes the call; its answer says nothing.
-    pub async fn done(self) -> Result<(), ClientError> {
-        self.head().await.map(drop)
-    }
-
-    /// Makes the call and hands over its answer unread. The timeout covers only the head.
-    pub async fn head(self) -> Result<Response, ClientError> {
-        self.run(async |_: &str, response: Response| Ok(response)).await
-    }
-
-    /// Makes the call and hands over the body as it comes. Silence for longer than `idle` is an error.
-    pub async fn body(self, idle: Duration) -> Result<Bytestream, ClientError> {
-        self.head().await.map(|response| bytestream(response, idle))
-    }
-
-    async fn run<T>(self, take: impl AsyncFn(&str, Response) -> Result<T, Failure>) -> Result<T, ClientError> {
-        let url = self.transport.base.as_str();
-        let mut tries = 0;
-        loop {
-            let Some(request) = self.request.try_clone() else {
-                return one_try(url, self.request, self.timeout, &take).await.map_err(|failure| failure.error);
-            };
-            let failure = match one_try(url, request, self.timeout, &take).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
-            tries += 1;
-            if tries >= self.tries || !self.repeat.allows(&failure) {
-                return Err(failure.error);
-            }
-            tokio::time::sleep(pause(tries, failure.retry_after)).await;
-        }
-    }
-}
-
-impl Repeat {
-    fn allows(self, failure: &Failure) -> bool {
-        failure.error.is_passing()
-            && match self {
-                Self::Always => true,
-                Self::WhenUndone => !failure.maybe_done,
-                Self::Never => false,
-            }
-    }
-}
-
-/// How long to wait after the `tries`-th failure. The jitter keeps a thousand clients from coming back together.
-pub fn pause(tries: u32, asked: Option<Duration>) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(16));
-    let jittered = doubled.mul_f64(rand::random_range(0.5..1.0));
-    asked.map_or(jittered, |asked| asked + jittered.min(Duration::from_secs(1))).min(LONGEST_PAUSE)
-}
-
-async fn one_try<T>(
-    url: &str,
-    request: RequestBuilder,
-    limit: Option<Duration>,
-    take: &impl AsyncFn(&str, Response) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let (client, request) = request.build_split();
-    let request = request.map_err(|error| {
-        Failure::lasting(ClientError::BadAddress { address: url.to_owned(), why: error.to_string() })
-    })?;
-    let asked = request.url().to_string();
-    let exchange = async {
-        let response = client.execute(request).await.map_err(|error| broken(url, &error))?;
-        match response.status().is_success() {
-            true => take(&asked, response).await,
-            false => Err(refusal(url, &asked, response).await),
-        }
-    };
-    match limit {
-        None => exchange.await,
-        Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(Failure::late(url, limit))),
-    }
-}
-
-/// A body as a stream that ends with an error when nothing comes for too long.
-pub(super) fn bytestream(response: Response, idle: Duration) -> Bytestream {
-    let url = format!("{}/", response.url().origin().ascii_serialization());
-    let chunks = response.bytes_stream().boxed();
-    futures::stream::unfold(Some(chunks), move |chunks| {
-        let url = url.clone();
-        async move {
-            let mut chunks = chunks?;
-            match tokio::time::timeout(idle, chunks.next()).await {
-                Ok(None) => None,
-                Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some(chunks))),
-                Ok(Some(Err(error))) => Some((Err(ClientError::unreachable(&url, &error)), None)),
-                Err(_) => Some((Err(Failure::late(&url, idle).error), None)),
-            }
-        }
-    })
-    .boxed()
-}
-
-impl Failure {
-    fn lasting(error: ClientError) -> Self {
-        Self { error, maybe_done: true, retry_after: None }
-    }
-
-    fn late(url: &str, limit: Duration) -> Self {
-        let why = format!("no answer within {} seconds", limit.as_secs());
-        Self::lasting(ClientError::Unreachable { url: url.to_owned(), why })
-    }
-}
-
-fn broken(url: &str, error: &reqwest::Error) -> Failure {
-    Failure { maybe_done: !error.is_connect(), error: ClientError::unreachable(url, error), retry_after: None }
-}
-
-/// What an answer that is no success means.
-async fn refusal(url: &str, asked: &str, response: Response) -> Failure {
-    let status = response.status();
-    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (retry_after, location) = (header(RETRY_AFTER), header(LOCATION));
-    let retry_after = retry_after.and_then(|value| value.parse().ok()).map(Duration::from_secs);
-    if status.is_redirection() {
-        let why = match location {
-            Some(location) => format!("it sends us on to {location}"),
-            None => format!("it answered {status}"),
-        };
-        return Failure::lasting(ClientError::BadAnswer { url: asked.to_owned(), why });
-    }
-    let bytes = response.bytes().await.unwrap_or_default();
-    let said = serde_json::from_slice::<ErrorBody>(&bytes).ok();
-    let undone = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    let passing = undone || matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT);
-    let error = match (said, status) {
-        (Some(body), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => ClientError::NotAllowed(Box::new(body)),
-        (None, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-            let message = format!("{asked} answered {status}: you may not do that there");
-            ClientError::NotAllowed(Box::new(ErrorBody::new(ErrorCode::Forbidden, message)))
-        }
-        (Some(body), _) if status.is_server_error() || undone => {
-            ClientError::Unavailable { url: url.to_owned(), body: Box::new(body) }
-        }
-        (Some(body), _) => ClientError::Refused(Box::new(body)),
-        (None, _) if passing => {
-            let body = Box::new(ErrorBody::new(ErrorCode::Unavailable, format!("it answered {status}")));
-            ClientError::Unavailable { url: url.to_owned(), body }
-        }
-        (None, _) => ClientError::BadAnswer { url: asked.to_owned(), why: format!("it answered {status}") },
-    };
-    Failure { error, maybe_done: !undone, retry_after }
-}
-
 /// Whether the server is on this machine; a proxy of the environment would look for it on its own.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost" | "[::1]") => true,
         Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback()),
         None => false,
     }
+}
+
+/// The header for a token.
+pub(super) fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| {
+        ClientError::Local(std::io::Error::other("the token holds characters that no token has: is it the right file?"))
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The certificates in a file.
+fn authorities(file: &Path) -> Result<Vec<Certificate>, ClientError> {
+    let found = Certificate::from_pem_bundle(&fs_err::read(file)?).unwrap_or_default();
+    if found.is_empty() {
+        let why = format!("{} holds no certificates in PEM format", file.display());
+        return Err(ClientError::Local(std::io::Error::other(why)));
+    }
+    Ok(found)
 }

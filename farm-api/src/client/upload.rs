@@ -18,7 +18,7 @@ use tokio::io::AsyncSeekExt;
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
-use super::{ClientError, PeopleClient, transport::pause};
+use super::{ClientError, PeopleClient, call::pause};
 use crate::{
     error::ErrorCode,
     people::{NewUpload, Upload},

@@ -39,8 +39,8 @@ pub enum NegotiateError {
     },
     /// Client: the server is in a realm to which ours has no way.
     #[error(
-        "the server is in another realm than the ticket, and there is no trust between the two: get a ticket of the \
-         server's realm, or correct [domain_realm] in krb5.conf ({said})"
+        "the server is in another realm than the ticket, as far as its host name tells, and there is no trust between the two: \
+         correct the URL, get a ticket of the server's realm, or correct [domain_realm] in krb5.conf ({said})"
     )]
     WrongRealm {
         /// What the library said.

@@ -23,13 +23,17 @@ const MAX_RESULT_BYTES: u64 = 8 << 30;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the hub is: `http://hub.example.org:8001/`.
+    /// Where the hub is: `https://hub.example.org:8001/`.
     pub hub: String,
     /// The builder's name, as the operator registered it.
     pub name: BuilderName,
-    /// The file with its token; `/etc/farm/builder.token` by default.
-    #[serde(default = "token_file")]
-    pub token_file: PathBuf,
+    /// The file with its token; `/etc/farm/builder.token` by default, if there is one. Without a token the builder logs in by
+    /// Kerberos, with the keytab of its host.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// Certificates of authorities to trust at the hub beside the system's, as a PEM file.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
     /// Tasks at once; by default one for every two processors.
     #[serde(default = "slots")]
     pub slots: u32,
@@ -60,10 +64,6 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-fn token_file() -> PathBuf {
-    TOKEN_FILE.into()
-}
-
 fn slots() -> u32 {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     u32::try_from(processors / 2).unwrap_or(1).max(1)
@@ -91,6 +91,14 @@ fn max_log_bytes() -> u64 {
 
 fn max_result_bytes() -> u64 {
     MAX_RESULT_BYTES
+}
+
+impl Config {
+    /// The file with the token, if there is to be one.
+    pub(super) fn token_file(&self) -> Option<PathBuf> {
+        let usual = || Some(PathBuf::from(TOKEN_FILE)).filter(|path| path.exists());
+        self.token_file.clone().or_else(usual)
+    }
 }
 
 impl farm_daemon::Config for Config {

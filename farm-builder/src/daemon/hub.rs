@@ -15,6 +15,7 @@ use farm_api::{
         Welcome,
     },
 };
+use farm_auth::Token;
 use farm_daemon::{Backoff, CancellationToken};
 use farm_types::{LeaseKey, Stage};
 use reqwest::Method;
@@ -28,8 +29,8 @@ const GRACE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(60);
 /// Bytes read from a file at once.
 const BLOCK: usize = 256 << 10;
-/// How long the hub may answer that it cannot: its store is full, it made a mistake. (That nobody answers at all may take as long
-/// as it takes: hubs are restarted and networks mended.)
+/// How long the hub may answer that it cannot: its store is full, it made a mistake, it does not let us in any more. (That nobody
+/// answers at all may take as long as it takes: hubs and KDCs are restarted and networks mended.)
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The hub, as one life of this builder calls it.
@@ -52,10 +53,14 @@ pub enum Setback {
 }
 
 impl Hub {
-    /// The hub at an address.
-    pub fn new(address: &str, token: &str) -> Result<Self, ClientError> {
+    /// The hub at an address, which knows us by a token, or without one by the ticket of our host.
+    pub fn new(address: &str, ca: Option<&Path>, token: Option<&Token>) -> Result<Self, ClientError> {
         let program = concat!("farm-builder/", env!("CARGO_PKG_VERSION"));
-        let transport = Transport::new(address, program)?.with_token(token)?;
+        let transport = Transport::trusting(address, program, ca)?;
+        let transport = match token {
+            Some(token) => transport.with_token(&token.expose())?,
+            None => transport.with_login("hub/v1/token"),
+        };
         Ok(Self { transport, instance: Uuid::new_v4(), trouble: Mutex::default() })
     }
 
@@ -152,8 +157,8 @@ where
             Some(Err(error)) => error,
         };
         match &error {
-            ClientError::Unreachable { .. } => refused_since = None,
-            ClientError::Unavailable { .. } => {
+            ClientError::Unreachable { .. } | ClientError::Login { passing: true, .. } => refused_since = None,
+            ClientError::Unavailable { .. } | ClientError::Login { .. } => {
                 if refused_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
                     return Err(Setback::Refused(error));
                 }

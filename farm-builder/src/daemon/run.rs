@@ -25,8 +25,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
 /// The same with any driver.
 pub async fn run_with<D: Driver>(driver: D, config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let token = farm_auth::read_token_file(&config.token_file)?;
-    let hub = Arc::new(Hub::new(&config.hub, &token.expose())?);
+    let token = config.token_file().map(|file| farm_auth::read_token_file(&file)).transpose()?;
+    if token.is_none() {
+        tracing::info!("there is no token: the hub gets the Kerberos ticket of this host");
+    }
+    let hub = Arc::new(Hub::new(&config.hub, config.ca_file.as_deref(), token.as_ref())?);
     let spool = config.data.join("spool").join(config.name.as_str());
     // The leases of an earlier life end with the next hello, so nothing of it is of use.
     match fs_err::remove_dir_all(&spool) {
@@ -68,9 +71,11 @@ async fn say_hello(hub: &Hub, config: &Config, shutdown: &CancellationToken) -> 
                 tracing::info!(builder.id = %welcome.builder, builder.name = %config.name, slots = config.slots, "the hub knows us");
                 return Ok(Some(Duration::from_secs(welcome.renew_seconds.max(1).into())));
             }
-            Some(Err(error @ (ClientError::Unreachable { .. } | ClientError::Unavailable { .. }))) => {
-                tracing::warn!(%error, "waiting for the hub");
-            }
+            Some(Err(
+                error @ (ClientError::Unreachable { .. }
+                | ClientError::Unavailable { .. }
+                | ClientError::Login { passing: true, .. }),
+            )) => tracing::warn!(%error, "waiting for the hub"),
             Some(Err(error)) => return Err(error).context("the hub does not take this builder"),
         }
         if !backoff.wait(shutdown).await {

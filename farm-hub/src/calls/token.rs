@@ -4,7 +4,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use farm_api::{error::ErrorCode, login::LoginToken};
+use farm_api::{LoginToken, error::ErrorCode};
 use farm_auth::{
     Token,
     negotiate::{Accepted, NegotiateError, negotiate_token, www_authenticate},

@@ -31,7 +31,7 @@ Examples:
   farm download 42 -d results
 
 Configuration: ~/.config/farm/config.toml or /etc/farm/config.toml, such as
-  server = \"http://farm.example.org/\"
+  server = \"https://farm.example.org/\"
   token_file = \"/home/alice/.config/farm/token\"";
 
 /// Hands source packages to the build farm and waits for the results

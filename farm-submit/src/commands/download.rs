@@ -5,7 +5,7 @@ mod place;
 use std::path::{Path, PathBuf};
 
 use farm_api::{
-    client::{PeopleClient, transport::pause},
+    client::{PeopleClient, call::pause},
     people::{Artifact, Job, Task},
 };
 use farm_types::{ArtifactKind, JobId, PlatformName, TaskState};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use farm_api::{
-    client::{ClientError, LogQuery, PeopleClient, transport::pause},
+    client::{ClientError, LogQuery, PeopleClient, call::pause},
     people::Task,
 };
 use farm_types::AttemptNumber;

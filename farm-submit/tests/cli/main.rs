@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod download;
+mod login;
 mod logs;
 mod looks;
 mod server;

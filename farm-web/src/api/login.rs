@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     http::{HeaderName, header},
 };
-use farm_api::{error::ErrorCode, login::LoginToken};
+use farm_api::{LoginToken, error::ErrorCode};
 use farm_auth::Token;
 use farm_db::access;
 use farm_types::{Scope, TokenKind, Way};

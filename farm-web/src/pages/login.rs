@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
-use farm_api::error::ErrorCode;
+use farm_api::{error::ErrorCode, paths::segment};
 use farm_auth::Token;
 use farm_db::{Actor, access};
 use farm_types::{Scope, TokenKind, Way};
@@ -41,6 +41,8 @@ impl Next {
 struct LoginPage {
     page: &'static str,
     next: String,
+    /// The same, for a query.
+    next_query: String,
     /// Whether tickets are taken here.
     tickets: bool,
     /// What is wrong with what was pasted.
@@ -49,7 +51,7 @@ struct LoginPage {
 
 fn ask(app: &App, visitor: &Visitor, next: &Next, problem: Option<String>) -> Result<Response> {
     let tickets = app.acceptor.is_some();
-    let page = LoginPage { page: "", next: next.path().to_owned(), tickets, problem };
+    let page = LoginPage { page: "", next: next.path().to_owned(), next_query: segment(next.path()), tickets, problem };
     // The header that asks for a ticket is added to every 401.
     let status = if tickets { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     Ok((status, render("login.html", visitor, &page)?).into_response())

@@ -58,3 +58,11 @@ pub fn render(template: &str, visitor: &Visitor, page: &impl Serialize) -> Resul
     context.insert("visitor", &visitor.shown());
     Ok(Html(tera.render(template, &context)?))
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn all_templates_can_be_read() {
+        super::check().unwrap();
+    }
+}
