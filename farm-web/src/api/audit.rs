@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What was done, newest first. For administrators.
-#[utoipa::path(get, path = "/audit", tag = "access", params(AuditFilter), responses((status = 200, body = [AuditEntry])))]
+#[utoipa::path(get, path = "/audit", tag = "audit", params(AuditFilter), responses((status = 200, body = [AuditEntry])))]
 pub async fn list(
     State(app): State<App>,
     caller: Caller,

@@ -25,13 +25,13 @@ const DAYS: u32 = 90;
 const MOST_DAYS: u32 = 366;
 
 /// The caller's tokens and sessions.
-#[utoipa::path(get, path = "/tokens", tag = "access", responses((status = 200, body = [TokenInfo])))]
+#[utoipa::path(get, path = "/tokens", tag = "tokens", responses((status = 200, body = [TokenInfo])))]
 pub async fn list(State(app): State<App>, caller: Caller) -> Result<Json<Vec<TokenInfo>>> {
     app.db(move |conn| access::tokens(conn, Some(&caller.principal))).await.map(Json)
 }
 
 /// Makes a token. Its secret is in the answer and nowhere else.
-#[utoipa::path(post, path = "/tokens", tag = "access", request_body = NewToken, responses((status = 201, body = MadeToken)))]
+#[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = NewToken, responses((status = 201, body = MadeToken)))]
 pub async fn make(
     State(app): State<App>,
     caller: Caller,
@@ -94,7 +94,7 @@ fn problems(new: &NewToken, days: u32) -> Vec<Reason> {
 }
 
 /// Revokes a token or a session, at once.
-#[utoipa::path(delete, path = "/tokens/{id}", tag = "access", params(("id" = i64, Path)), responses((status = 204)))]
+#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(("id" = i64, Path)), responses((status = 204)))]
 pub async fn revoke(State(app): State<App>, caller: Caller, Name(id): Name<i64>) -> Result<StatusCode> {
     let actor = caller.actor();
     app.db(move |conn| access::revoke_token(conn, &actor, id)).await?;

@@ -1,6 +1,7 @@
 //! farm-web on a real database, a real store and in a real browser.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod access;
 mod artifacts;
 mod browser;
 mod chrome;

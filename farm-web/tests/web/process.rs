@@ -19,7 +19,7 @@ use crate::farm::{Farm, sha256};
 /// The configuration of a daemon on the database of a farm, with its store there.
 fn config(farm: &Farm, listen: &str, store: &str) -> String {
     format!(
-        "database = '{}'\nspool = '{store}/spool'\n[http]\nlisten = '{listen}'\n[store]\nkind = 'folder'\npath = '{store}'\n",
+        "local_user = 'alice'\ndatabase = '{}'\nspool = '{store}/spool'\n[http]\nlisten = '{listen}'\n[store]\nkind = 'folder'\npath = '{store}'\n",
         farm.app.config.database
     )
 }
@@ -49,7 +49,7 @@ async fn the_daemon_counts_what_it_serves_and_ends_though_somebody_watches() {
 }
 
 #[test]
-fn without_authentication_other_machines_are_not_let_in() {
+fn a_farm_for_one_person_lets_no_other_machine_in() {
     let farm = Farm::new();
     let dir = tempfile::tempdir().unwrap();
     for (listen, good) in [("0.0.0.0:8000", false), ("192.0.2.1:80", false), ("[::1]:0", true), ("unix:/tmp/s", true)] {
@@ -59,7 +59,7 @@ fn without_authentication_other_machines_are_not_let_in() {
         let output = command.arg("--check-config").arg("--config").arg(&file).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(if good { 0 } else { 2 }), "{listen}: {said}");
-        assert!(good || said.contains("nobody has to say who he is"), "{said}");
+        assert!(good || said.contains("with local_user nobody is asked who it is"), "{said}");
     }
 }
 
