@@ -54,6 +54,7 @@ impl Farm {
             class: None,
             timeout_seconds: None,
             after: None,
+            network: false,
         };
         eventually("the job to be taken", PATIENCE, async || self.people.create_job(&job).await.ok()).await.id
     }
