@@ -22,7 +22,7 @@ Scopes:
 A token does what the person may do, and of that only what its scopes say.
 
 Example:
-  farm-admin token add ci@EXAMPLE.ORG nightly --scopes read,submit > /etc/ci/farm-token";
+  (umask 077; farm-admin token add ci@EXAMPLE.ORG nightly --scopes read,submit > farm-token)";
 
 #[derive(Subcommand)]
 pub(crate) enum TokenCommand {

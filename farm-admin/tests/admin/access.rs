@@ -44,7 +44,9 @@ fn a_person_is_made_known_shut_out_and_let_in_again() {
 #[test]
 fn a_misspelt_name_is_not_made_known_by_the_way() {
     let db = TestDb::new();
-    for line in [&["user", "disable", ALICE][..], &["user", "enable", ALICE], &["user", "limit", ALICE, "--sources", "3"]] {
+    for line in
+        [&["user", "disable", ALICE][..], &["user", "enable", ALICE], &["user", "limit", ALICE, "--sources", "3"]]
+    {
         let said = refused(on(&db).args(line));
         let expected = "farm-admin: alice@EXAMPLE.ORG was never here; `farm-admin user add alice@EXAMPLE.ORG` makes the name known\n";
         assert_eq!(said, expected, "{line:?}");
@@ -55,7 +57,8 @@ fn a_misspelt_name_is_not_made_known_by_the_way() {
 #[test]
 fn what_is_no_principal_is_told_before_anything_is_done() {
     let db = TestDb::new();
-    for (bad, why) in [("everyone", "everybody"), ("@packagers", "groups"), ("*@EXAMPLE.ORG", "star"), ("a b", "blank")] {
+    for (bad, why) in [("everyone", "everybody"), ("@packagers", "groups"), ("*@EXAMPLE.ORG", "star"), ("a b", "blank")]
+    {
         let said = misused(on(&db).args(["user", "add", bad]));
         assert!(said.contains("it is no principal, such as alice@EXAMPLE.ORG") && said.contains(why), "{said}");
     }
@@ -161,7 +164,9 @@ fn a_right_on_something_that_is_not_there_and_one_that_is_none_are_refused() {
         let found = misused(on(&db).args(["grant", "add", right, ALICE]));
         assert!(found.contains(said), "{found}");
     }
-    assert!(misused(on(&db).args(["grant", "add", "admin", "*@EXAMPLE.ORG"])).contains("a star is for the rules of groups"));
+    assert!(
+        misused(on(&db).args(["grant", "add", "admin", "*@EXAMPLE.ORG"])).contains("a star is for the rules of groups")
+    );
     assert_eq!(refused(on(&db).args(["grant", "remove", "admin", "mallory"])).lines().count(), 1);
 }
 

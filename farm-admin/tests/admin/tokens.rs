@@ -30,7 +30,10 @@ fn a_token_is_printed_alone_and_stands_for_the_person_until_it_is_revoked() {
     let (secret, hint) = (&add.get_output().stdout, &add.get_output().stderr);
     let (secret, hint) = (String::from_utf8(secret.clone()).unwrap(), String::from_utf8(hint.clone()).unwrap());
     assert_eq!(secret.lines().count(), 1);
-    assert!(hint.contains("of alice@EXAMPLE.ORG, good for read, submit, for 7 days; it is never shown again"), "{hint}");
+    assert!(
+        hint.contains("of alice@EXAMPLE.ORG, good for read, submit, for 7 days; it is never shown again"),
+        "{hint}"
+    );
     assert!(!hint.contains(secret.trim()), "the secret is on one stream alone");
     let found = bearer(&db, &secret).unwrap();
     assert_eq!((found.known.principal.as_str(), found.kind), (ALICE, TokenKind::Api));
@@ -49,7 +52,9 @@ fn a_token_is_printed_alone_and_stands_for_the_person_until_it_is_revoked() {
     let said = refused(on(&db).args(["token", "revoke", &id]));
     assert_eq!(
         said,
-        format!("farm-admin: there is no token {id} that is good now; `farm-admin token list` shows those that there are\n")
+        format!(
+            "farm-admin: there is no token {id} that is good now; `farm-admin token list` shows those that there are\n"
+        )
     );
 }
 
