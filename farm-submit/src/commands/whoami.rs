@@ -36,21 +36,20 @@ fn limits(account: &Account) -> String {
     let number = |number: i64| number.to_string();
     let bytes = |number: i64| size(number.unsigned_abs());
     let (used, most) = (&account.used, &account.limits);
-    let rows: [(&str, Option<i64>, Option<i64>, &dyn Fn(i64) -> String); 4] = [
-        ("jobs_waiting", used.jobs_waiting, most.jobs_waiting, &number),
-        ("uploads", used.uploads, most.uploads, &number),
-        ("bytes", used.bytes, most.bytes, &bytes),
+    let rows = [
+        ("jobs_waiting", used.jobs_waiting.map(number), most.jobs_waiting.map(number)),
+        ("uploads", used.uploads.map(number), most.uploads.map(number)),
+        ("bytes", used.bytes.map(bytes), most.bytes.map(bytes)),
         // Of one job: there is nothing that is used up.
-        ("sources", None, most.sources, &number),
+        ("sources", None, most.sources.map(number)),
     ];
-    let mut table = Table::new(["LIMIT", ">USED", ">AT MOST"]);
-    let mut told = false;
-    for (name, used, most, shape) in rows {
-        if let Some(most) = most {
-            let used = used.map_or_else(|| "-".to_owned(), shape);
-            table.row([name.to_owned(), used, shape(most)]);
-            told = true;
-        }
+    if rows.iter().all(|(_, _, most)| most.is_none()) {
+        return String::new();
     }
-    if told { format!("\n{}", table.render()) } else { String::new() }
+    let mut table = Table::new(["LIMIT", ">USED", ">AT MOST"]);
+    for (name, used, most) in rows {
+        let told = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
+        table.row([name.to_owned(), told(used), told(most)]);
+    }
+    format!("\n{}", table.render())
 }
