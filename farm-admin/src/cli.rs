@@ -30,6 +30,24 @@ enum Command {
     /// Add, list, enable, disable, drain builders
     #[command(subcommand)]
     Builder(commands::builder::BuilderCommand),
+    /// Add, list, let in, shut out persons, and set what they may use up
+    #[command(subcommand)]
+    User(commands::user::UserCommand),
+    /// Add, list, remove groups of persons, and say who is in them
+    #[command(subcommand)]
+    Group(commands::group::GroupCommand),
+    /// Give rights, list them, take them back
+    #[command(subcommand)]
+    Grant(commands::grant::GrantCommand),
+    /// Add, list, change buckets
+    #[command(subcommand)]
+    Bucket(commands::bucket::BucketCommand),
+    /// Make, list, revoke tokens for scripts
+    #[command(subcommand)]
+    Token(commands::token::TokenCommand),
+    Audit(commands::audit::AuditArgs),
+    /// Ask the database whether everything in it fits together; exit code 1 if not
+    Check,
     /// Check this machine and the farm; say what is wrong and how to mend it
     Doctor(commands::doctor::DoctorArgs),
     /// Build a tiny package through the whole farm and say how long each step took
@@ -48,6 +66,13 @@ pub fn main() -> ExitCode {
         Command::Migrate(args) => commands::migrate::run(&cli.farm, &args),
         Command::Platform(command) => commands::platform::run(&cli.farm, command),
         Command::Builder(command) => commands::builder::run(&cli.farm, command),
+        Command::User(command) => commands::user::run(&cli.farm, command),
+        Command::Group(command) => commands::group::run(&cli.farm, command),
+        Command::Grant(command) => commands::grant::run(&cli.farm, command),
+        Command::Bucket(command) => commands::bucket::run(&cli.farm, command),
+        Command::Token(command) => commands::token::run(&cli.farm, command),
+        Command::Audit(args) => commands::audit::run(&cli.farm, args),
+        Command::Check => commands::check::run(&cli.farm),
         Command::Doctor(args) => return commands::doctor::run(&cli.farm, &args),
         Command::Selftest(args) => commands::selftest::run(&cli.farm, &args),
     };

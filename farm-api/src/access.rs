@@ -176,6 +176,8 @@ pub struct Person {
     pub jobs: i64,
     /// What the person may use up.
     pub limits: Limits,
+    /// Which of these limits were set for this person; the others are everybody's.
+    pub own_limits: Limits,
 }
 
 /// A group of persons.

@@ -51,6 +51,10 @@ pub const INVARIANTS: &[(&str, &str)] = &[
          WHERE (j.state = 'accepted') <> EXISTS (SELECT FROM farm.task t WHERE t.job_id = j.id)",
     ),
     (
+        "a job is open exactly until it has ended",
+        "SELECT format('job %s', id) AS broken FROM farm.job WHERE open <> (farm.job_succeeded(id) IS NULL)",
+    ),
+    (
         "a job has sources, numbered from 1",
         "SELECT format('job %s', j.id) AS broken FROM farm.job j LEFT JOIN farm.source s ON s.job_id = j.id
          GROUP BY j.id HAVING count(s.id) = 0 OR max(s.position) <> count(s.id)",

@@ -2,7 +2,7 @@
 //! right the database asks for.
 
 use diesel::{
-    PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    Connection as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Jsonb, Nullable, Text},
 };
 use farm_api::{
@@ -157,13 +157,26 @@ pub fn put_person(conn: &mut PgConnection, actor: &Actor, principal: &str, enabl
     Ok(())
 }
 
+const PERSON: &str = "jsonb_build_object('principal', p.principal, 'enabled', p.enabled, 'created', p.created_at,
+  'jobs', (SELECT count(*) FROM farm.job j WHERE j.person_id = p.id),
+  'limits', (SELECT to_jsonb(l) - 'only_row' FROM farm.limits_of(p.id) l),
+  'own_limits', jsonb_build_object('jobs_waiting', p.jobs_waiting, 'uploads', p.uploads, 'bytes', p.bytes, 'sources', p.sources))";
+
 /// All persons, by principal.
 pub fn persons(conn: &mut PgConnection) -> Result<Vec<Person>> {
-    let query = "SELECT jsonb_build_object('principal', p.principal, 'enabled', p.enabled, 'created', p.created_at,
-        'jobs', (SELECT count(*) FROM farm.job j WHERE j.person_id = p.id),
-        'limits', (SELECT to_jsonb(l) - 'only_row' FROM farm.limits_of(p.id) l)) AS document
-        FROM farm.person p ORDER BY p.principal";
-    documents(conn, sql_query(query))
+    documents(conn, sql_query(format!("SELECT {PERSON} AS document FROM farm.person p ORDER BY p.principal")))
+}
+
+/// The person of that principal; `None`: the name was never heard.
+pub fn person(conn: &mut PgConnection, principal: &str) -> Result<Option<Person>> {
+    let query = sql_query(format!("SELECT {PERSON} AS document FROM farm.person p WHERE p.principal = $1"));
+    document(conn, query.bind::<Text, _>(principal))
+}
+
+/// What everybody may use up for whom nothing else was said.
+pub fn limits(conn: &mut PgConnection) -> Result<Limits> {
+    let query = sql_query("SELECT to_jsonb(l) - 'only_row' AS document FROM farm.limits l");
+    document(conn, query)?.ok_or_else(|| DbError::Data("the row with everybody's limits is gone".to_owned()))
 }
 
 /// Sets the limits of a person, or for `None` those of everybody. A limit that is `None`: of a person, that of everybody; of
@@ -200,6 +213,17 @@ pub fn set_member(conn: &mut PgConnection, actor: &Actor, group: &str, member: &
     let query = sql_query(concat!("SELECT farm.set_member(", actor!(), ", $4, $5, $6)"));
     bind!(query, actor).bind::<Text, _>(group).bind::<Text, _>(member).bind::<Bool, _>(is_in).execute(conn)?;
     Ok(())
+}
+
+/// The same for several: all of them, or at the first that is refused none.
+pub fn set_members(
+    conn: &mut PgConnection,
+    actor: &Actor,
+    group: &str,
+    members: &[String],
+    are_in: bool,
+) -> Result<()> {
+    conn.transaction(|conn| members.iter().try_for_each(|member| set_member(conn, actor, group, member, are_in)))
 }
 
 /// All groups, by name.

@@ -44,7 +44,8 @@ async fn execute(common: &Common, command: Command) -> Result<Exit, Failure> {
         Command::Why(args) => commands::why::run(&args, client, output).await,
         Command::Platforms => commands::farm::platforms(client, output).await,
         Command::Builders => commands::farm::builders(client, output).await,
-        Command::Whoami => commands::farm::whoami(client, output).await,
+        Command::Whoami => commands::whoami::run(client, output).await,
+        Command::Token(command) => commands::token::run(&command, client, output).await,
         Command::Completions(_) => Ok(Exit::Done),
     }
 }

@@ -10,6 +10,7 @@ mod label;
 mod lease;
 mod names;
 mod outcome;
+mod size;
 mod state;
 mod target;
 
@@ -18,7 +19,8 @@ pub use digest::{Digest, ParseDigestError};
 pub use ids::{ArtifactId, AttemptNumber, BuilderId, JobId, ParseIdError, PersonId, SourceId, TaskId};
 pub use label::UnknownLabel;
 pub use lease::{LeaseKey, LeaseToken, ParseLeaseError};
-pub use names::{BucketName, BuilderName, FileName, JobKey, NameError, PlatformName};
+pub use names::{BucketName, BuilderName, FileName, GroupName, JobKey, NameError, PlatformName};
 pub use outcome::{Cause, Outcome, Stage};
+pub use size::{ParseSizeError, Size};
 pub use state::{ArtifactKind, BuilderState, Class, JobState, Progress, TaskState};
 pub use target::{PlatformChoice, TargetList, TargetProblem};

@@ -70,6 +70,9 @@ name!(/// Name of a bucket.
 name!(/// Name of a builder, by custom its host name.
     BuilderName, "builder name",
     "it takes 1 to 50 small letters, digits, dots, dashes and underscores, beginning with a letter or digit", is_slug);
+name!(/// Name of a group of persons.
+    GroupName, "group name",
+    "it takes 1 to 50 small letters, digits, dots, dashes and underscores, beginning with a letter or digit", is_slug);
 name!(/// What a submitter calls a job (`--id`), unique among that person's jobs; or the key that makes a re-sent
     /// request the same request.
     JobKey, "job id", "it takes 1 to 50 letters, digits, dots, dashes and underscores", is_key);

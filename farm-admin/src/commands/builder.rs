@@ -1,27 +1,23 @@
 //! `farm-admin builder`.
 
-use clap::Subcommand;
+use anyhow::bail;
+use clap::{Args, Subcommand};
 use farm_auth::Token;
 use farm_db::{
-    Viewer,
+    Actor, PgConnection,
     operator::{self, NewBuilder},
-    read,
+    read::{self, RegisteredBuilder},
 };
 use farm_types::{BuilderName, BuilderState, PlatformName};
 
-use super::{connect, operator_account};
+use super::{connect, operator_account, who};
 use crate::{farm::FarmArgs, output};
 
 #[derive(Subcommand)]
 pub(crate) enum BuilderCommand {
-    /// Register a builder, or give a known one a new token, and print the token: once, to be put into its token file
-    Add {
-        /// Name of the builder, by custom its host name
-        builder: BuilderName,
-        /// What it may serve [default: every platform of its architectures]
-        #[arg(long, value_delimiter = ',')]
-        platforms: Option<Vec<PlatformName>>,
-    },
+    /// Register a builder, or change a known one. It comes in with a token, which is printed once, to be put into its token
+    /// file, or with the ticket of a principal
+    Add(AddArgs),
     /// List all builders
     List,
     /// Give a builder tasks
@@ -42,18 +38,30 @@ pub(crate) enum BuilderCommand {
     },
 }
 
+#[derive(Args)]
+pub(crate) struct AddArgs {
+    /// Name of the builder, by custom its host name
+    builder: BuilderName,
+    /// The principal of its ticket, as in builder/host1@EXAMPLE.ORG; then no token is made unless --token asks for one
+    #[arg(long, value_parser = who::principal)]
+    principal: Option<String>,
+    /// Make a new token all the same; one that there was is good no longer
+    #[arg(long)]
+    token: bool,
+    /// Make no new token; one that there is stays good
+    #[arg(long, conflicts_with = "token")]
+    no_token: bool,
+    /// What it may serve [default: every platform of its architectures]
+    #[arg(long, value_delimiter = ',')]
+    platforms: Option<Vec<PlatformName>>,
+}
+
 pub(crate) fn run(farm: &FarmArgs, command: BuilderCommand) -> anyhow::Result<()> {
     let mut conn = connect(farm)?;
     let actor = operator_account();
     let (builder, state, reason) = match command {
-        BuilderCommand::Add { builder, platforms } => {
-            let token = Token::generate();
-            let new = NewBuilder { token: Some(token.digest()), principal: None, platforms: platforms.as_deref() };
-            operator::put_builder(&mut conn, &actor, &builder, &new)?;
-            println!("{}", token.expose());
-            return Ok(());
-        }
-        BuilderCommand::List => return list(farm, &read::builders(&mut conn, Viewer::ANYBODY, None)?),
+        BuilderCommand::Add(args) => return add(&mut conn, &actor, &args),
+        BuilderCommand::List => return list(farm, &read::registered_builders(&mut conn)?),
         BuilderCommand::Enable { builder } => (builder, BuilderState::Enabled, None),
         BuilderCommand::Disable { builder, reason } => (builder, BuilderState::Disabled, reason),
         BuilderCommand::Drain { builder, reason } => (builder, BuilderState::Draining, reason),
@@ -63,28 +71,57 @@ pub(crate) fn run(farm: &FarmArgs, command: BuilderCommand) -> anyhow::Result<()
     Ok(())
 }
 
-fn list(farm: &FarmArgs, builders: &[farm_api::people::Builder]) -> anyhow::Result<()> {
+fn add(conn: &mut PgConnection, actor: &Actor, args: &AddArgs) -> anyhow::Result<()> {
+    let AddArgs { builder, principal, .. } = args;
+    let token = (args.token || (principal.is_none() && !args.no_token)).then(Token::generate);
+    if token.is_none() && principal.is_none() {
+        let known = read::registered_builders(conn)?.into_iter().find(|known| known.builder.name == *builder);
+        if !known.is_some_and(|known| known.has_token || known.principal.is_some()) {
+            bail!("{builder} could not come in: give it a token, or with --principal the principal of its ticket");
+        }
+    }
+    let new = NewBuilder {
+        token: token.as_ref().map(Token::digest),
+        principal: principal.as_deref(),
+        platforms: args.platforms.as_deref(),
+    };
+    operator::put_builder(conn, actor, builder, &new)?;
+    match (token, principal) {
+        (Some(token), _) => println!("{}", token.expose()),
+        (None, Some(principal)) => println!("{builder} comes in as {principal}"),
+        (None, None) => println!("{builder} comes in as before"),
+    }
+    Ok(())
+}
+
+fn list(farm: &FarmArgs, builders: &[RegisteredBuilder]) -> anyhow::Result<()> {
     if farm.json {
         return output::json(builders);
     }
-    let rows: Vec<_> = builders
-        .iter()
-        .map(|b| {
-            let state = match &b.reason {
-                Some(reason) => format!("{} ({reason})", b.state),
-                None => b.state.to_string(),
-            };
-            vec![
-                b.name.to_string(),
-                state,
-                if b.alive { "yes" } else { "no" }.to_owned(),
-                format!("{}/{}", b.running.len(), b.slots),
-                b.arches.join(","),
-                b.version.clone().unwrap_or_default(),
-                b.last_seen.map(|t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default(),
-            ]
-        })
-        .collect();
-    output::table(&["BUILDER", "STATE", "ALIVE", "BUSY", "ARCHES", "VERSION", "LAST SEEN"], &rows);
+    let header =
+        ["BUILDER", "STATE", "ALIVE", "BUSY", "ARCHES", "VERSION", "LAST SEEN", "COMES IN WITH", "FROM", "MAY SERVE"];
+    output::table(&header, &builders.iter().map(row).collect::<Vec<_>>());
     Ok(())
+}
+
+fn row(registered: &RegisteredBuilder) -> Vec<String> {
+    let b = &registered.builder;
+    let state = match &b.reason {
+        Some(reason) => format!("{} ({reason})", b.state),
+        None => b.state.to_string(),
+    };
+    let ways: Vec<_> =
+        registered.has_token.then(|| "token".to_owned()).into_iter().chain(registered.principal.clone()).collect();
+    vec![
+        b.name.to_string(),
+        state,
+        output::yes(b.alive),
+        format!("{}/{}", b.running.len(), b.slots),
+        b.arches.join(","),
+        b.version.clone().unwrap_or_default(),
+        b.last_seen.map(output::time).unwrap_or_default(),
+        output::list(&ways),
+        registered.address.clone().unwrap_or_default(),
+        registered.platforms.as_deref().map(output::list).unwrap_or_default(),
+    ]
 }

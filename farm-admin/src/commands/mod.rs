@@ -1,10 +1,19 @@
 //! What an operator does to a farm.
 
+pub(crate) mod audit;
+pub(crate) mod bucket;
 pub(crate) mod builder;
+pub(crate) mod check;
 pub(crate) mod doctor;
+pub(crate) mod grant;
+pub(crate) mod group;
+mod limit;
 pub(crate) mod migrate;
 pub(crate) mod platform;
 pub(crate) mod selftest;
+pub(crate) mod token;
+pub(crate) mod user;
+mod who;
 
 use anyhow::Context as _;
 use farm_db::{Actor, PgConnection};

@@ -65,13 +65,20 @@ fn list(farm: &FarmArgs, platforms: &[farm_api::people::Platform]) -> anyhow::Re
     if farm.json {
         return output::json(platforms);
     }
-    let yes = |b: bool| if b { "yes" } else { "no" }.to_owned();
     let rows: Vec<_> = platforms
         .iter()
         .map(|p| {
             let counts = [p.pending, p.running, p.builders].map(|n| n.to_string());
             let [pending, running, builders] = counts;
-            vec![p.name.to_string(), yes(p.enabled), yes(p.auto), pending, running, builders, p.description.clone()]
+            vec![
+                p.name.to_string(),
+                output::yes(p.enabled),
+                output::yes(p.auto),
+                pending,
+                running,
+                builders,
+                p.description.clone(),
+            ]
         })
         .collect();
     output::table(&["PLATFORM", "ENABLED", "AUTO", "PENDING", "RUNNING", "BUILDERS", "DESCRIPTION"], &rows);

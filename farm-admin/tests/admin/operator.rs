@@ -2,7 +2,7 @@
 
 use farm_testing::TestDb;
 
-use crate::support::{command, json, on, printed, recipe};
+use crate::support::{command, json, misused, on, printed, recipe, refused};
 
 #[test]
 fn a_platform_is_added_listed_shown_disabled_and_enabled() {
@@ -92,6 +92,40 @@ fn a_builder_is_registered_listed_drained_and_enabled() {
 
     let output = on(&db).args(["builder", "drain", "host9"]).assert().code(1).get_output().clone();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "farm-admin: there is no builder host9\n");
+}
+
+#[test]
+fn a_builder_with_a_principal_gets_no_token_unless_one_is_asked_for() {
+    let db = TestDb::new();
+    let principal = "builder/host1@EXAMPLE.ORG";
+    let add = |more: &[&str]| printed(on(&db).args(["builder", "add", "host1"]).args(more));
+    assert_eq!(add(&["--principal", principal]), format!("host1 comes in as {principal}\n"));
+    let listed = || json(on(&db).args(["builder", "list", "--json"]))[0].clone();
+    assert_eq!((&listed()["principal"], &listed()["has_token"]), (&principal.into(), &false.into()));
+    let token = add(&["--principal", principal, "--token", "--platforms", "f13-x86_64,f14-x86_64"]);
+    let digest = token.trim().parse::<farm_auth::Token>().unwrap().digest();
+    let known = |digest| farm_db::operator::builder_by_token(&mut db.connect(), digest).unwrap().map(|b| b.name);
+    assert_eq!(known(&digest), Some("host1".parse().unwrap()));
+    assert_eq!(listed()["platforms"], serde_json::json!(["f13-x86_64", "f14-x86_64"]));
+    let list = printed(on(&db).args(["builder", "list"]));
+    assert!(list.lines().nth(1).unwrap().contains(&format!("token, {principal}")), "{list}");
+    assert!(list.lines().nth(1).unwrap().ends_with("f13-x86_64, f14-x86_64"), "{list}");
+
+    assert_eq!(add(&["--no-token"]), "host1 comes in as before\n");
+    assert_eq!(known(&digest), Some("host1".parse().unwrap()), "its token stays good");
+    assert_eq!((&listed()["principal"], &listed()["platforms"]), (&principal.into(), &serde_json::Value::Null));
+}
+
+#[test]
+fn a_builder_that_could_not_come_in_or_takes_the_principal_of_another_is_refused() {
+    let db = TestDb::new();
+    let said = refused(on(&db).args(["builder", "add", "host1", "--no-token"]));
+    assert!(said.contains("host1 could not come in: give it a token, or with --principal"), "{said}");
+    printed(on(&db).args(["builder", "add", "host1", "--principal", "builder/host1"]));
+    let said = refused(on(&db).args(["builder", "add", "host2", "--principal", "builder/host1"]));
+    assert_eq!(said, "farm-admin: another builder comes as builder/host1\n");
+    misused(on(&db).args(["builder", "add", "host3", "--token", "--no-token"]));
+    assert_eq!(json(on(&db).args(["builder", "list", "--json"])).as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -33,6 +33,18 @@ pub fn printed(command: &mut assert_cmd::Command) -> String {
     String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
 }
 
+/// What a command that has to fail with exit code 1 says, and nothing else.
+pub fn refused(command: &mut assert_cmd::Command) -> String {
+    let output = command.assert().code(1).get_output().clone();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "what failed prints no data");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// What is wrong with a command line.
+pub fn misused(command: &mut assert_cmd::Command) -> String {
+    String::from_utf8(command.assert().code(2).get_output().stderr.clone()).unwrap()
+}
+
 /// The same as JSON.
 pub fn json(command: &mut assert_cmd::Command) -> serde_json::Value {
     serde_json::from_str(&printed(command)).unwrap()

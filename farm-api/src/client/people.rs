@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use farm_types::{AttemptNumber, JobId, TaskId};
-use reqwest::{StatusCode, header::CONTENT_RANGE};
+use reqwest::{Method, StatusCode, header::CONTENT_RANGE};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use super::{
     call::{Call, bytestream},
 };
 use crate::{
-    access::Whoami,
+    access::{MadeToken, NewToken, TokenInfo, Whoami},
     paths,
     people::{
         Artifact, Builder, Job, JobFilter, JobPage, NewJob, NewUpload, Platform, Queue, Retry, Task, Upload,
@@ -70,6 +70,21 @@ impl PeopleClient {
     /// Who is asking, as the server sees it.
     pub async fn whoami(&self) -> Result<Whoami, ClientError> {
         self.get("whoami").answer().await
+    }
+
+    /// One's tokens for scripts, and the sessions of one's browsers.
+    pub async fn tokens(&self) -> Result<Vec<TokenInfo>, ClientError> {
+        self.get("tokens").answer().await
+    }
+
+    /// Makes a token for scripts. Its secret is in the answer and nowhere else: one whose answer is lost is revoked.
+    pub async fn make_token(&self, new: &NewToken) -> Result<MadeToken, ClientError> {
+        self.post("tokens").json(new).answer().await
+    }
+
+    /// Revokes a token, or ends a session.
+    pub async fn revoke_token(&self, id: i64) -> Result<(), ClientError> {
+        self.transport.call(Method::DELETE, &format!("api/v1/tokens/{id}")).done().await
     }
 
     /// All platforms.

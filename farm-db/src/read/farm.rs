@@ -3,7 +3,8 @@ use diesel::{
     sql_types::{BigInt, Integer, Nullable, Text},
 };
 use farm_api::people::{Builder, Platform, Queue, RunningTask};
-use farm_types::BuilderName;
+use farm_types::{BuilderName, PlatformName};
+use serde::{Deserialize, Serialize};
 
 use crate::{DbError, Result, Viewer, document::documents};
 
@@ -22,14 +23,47 @@ pub fn platforms(conn: &mut PgConnection) -> Result<Vec<Platform>> {
 /// All builders, by name, or the one of that name.
 pub fn builders(conn: &mut PgConnection, viewer: Viewer, name: Option<&BuilderName>) -> Result<Vec<Builder>> {
     let query = format!(
-        "SELECT jsonb_build_object('name', b.name, 'state', b.state, 'reason', b.reason, 'alive', b.alive,
-           'last_seen', b.last_seen_at, 'version', b.version, 'arches', b.arches, 'slots', b.slots,
-           'running', (SELECT coalesce(jsonb_agg({RUNNING} ORDER BY r.started_at), '[]')
-                       FROM farm.running_view r WHERE r.builder = b.name)) AS document
-         FROM farm.builder_view b WHERE $2 IS NULL OR b.name = $2 ORDER BY b.name"
+        "SELECT {} AS document FROM farm.builder_view b WHERE $2 IS NULL OR b.name = $2 ORDER BY b.name",
+        builder()
     );
     let query = sql_query(query).bind::<Nullable<Integer>, _>(viewer.number());
     documents(conn, query.bind::<Nullable<Text>, _>(name.map(BuilderName::as_str)))
+}
+
+fn builder() -> String {
+    format!(
+        "jsonb_build_object('name', b.name, 'state', b.state, 'reason', b.reason, 'alive', b.alive,
+           'last_seen', b.last_seen_at, 'version', b.version, 'arches', b.arches, 'slots', b.slots,
+           'running', (SELECT coalesce(jsonb_agg({RUNNING} ORDER BY r.started_at), '[]')
+                       FROM farm.running_view r WHERE r.builder = b.name))"
+    )
+}
+
+/// A builder as operators see it: with what they set, which the public lists do not show.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RegisteredBuilder {
+    /// What everybody sees.
+    #[serde(flatten)]
+    pub builder: Builder,
+    /// The principal of its ticket, where it has one.
+    pub principal: Option<String>,
+    /// Whether there is a token by which it may come in.
+    pub has_token: bool,
+    /// What it may serve; `None` is every platform of its architectures.
+    pub platforms: Option<Vec<PlatformName>>,
+    /// Where it called from last.
+    pub address: Option<String>,
+}
+
+/// All builders, by name, for operators.
+pub fn registered_builders(conn: &mut PgConnection) -> Result<Vec<RegisteredBuilder>> {
+    let query = format!(
+        "SELECT {} || jsonb_build_object('principal', x.principal, 'has_token', x.token_digest IS NOT NULL,
+           'platforms', x.platforms, 'address', x.address) AS document
+         FROM farm.builder_view b JOIN farm.builder x ON x.id = b.id ORDER BY b.name",
+        builder()
+    );
+    documents(conn, sql_query(query).bind::<Nullable<Integer>, _>(Viewer::ANYBODY.number()))
 }
 
 /// What is being built, the longest first.

@@ -8,7 +8,7 @@ mod tasks;
 mod why;
 
 pub use artifacts::{StoredArtifact, artifact};
-pub use farm::{builders, platforms, queue, running};
+pub use farm::{RegisteredBuilder, builders, platforms, queue, registered_builders, running};
 pub use jobs::{job, jobs};
 pub use logs::{LogChunk, LogPlace, log_chunks, log_place};
 pub use tasks::task;

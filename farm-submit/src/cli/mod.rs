@@ -1,6 +1,7 @@
 //! What can be written on the command line.
 
 mod task_choice;
+mod token;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use jiff::SignedDuration;
 
 use crate::exit::EXIT_CODES;
 pub use task_choice::TaskChoice;
+pub use token::{CreateArgs, TokenCommand};
 
 /// Heading of the options that every command takes.
 const COMMON: &str = "Common options";
@@ -118,9 +120,15 @@ pub enum Command {
     /// List the builders and what they do
     #[command(after_help = "Example:\n  farm builders --json | jq '.[] | select(.alive | not) | .name'")]
     Builders,
-    /// Show who you are to the server
-    #[command(after_help = "Example:\n  farm whoami")]
+    /// Show who you are to the server, what you may do there, and how much of it is used up
+    #[command(after_help = "Examples:\n  farm whoami\n  farm whoami --json | jq .rights")]
     Whoami,
+    /// List, make and revoke tokens for scripts
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  farm token list\n  (umask 077; farm token create nightly > ~/.config/farm/token)"
+    )]
+    Token(TokenCommand),
     /// Print the completions of a shell
     #[command(hide = true)]
     Completions(CompletionsArgs),

@@ -1,4 +1,4 @@
-//! `farm platforms`, `farm builders`, `farm whoami`: the farm itself.
+//! `farm platforms`, `farm builders`: the farm itself.
 
 use farm_api::{
     client::PeopleClient,
@@ -24,16 +24,6 @@ pub async fn platforms(client: &PeopleClient, output: &mut Output) -> Result<Exi
 pub async fn builders(client: &PeopleClient, output: &mut Output) -> Result<Exit, Failure> {
     let builders = client.builders().await?;
     output.either(&builders, || builder_table(&builders, Timestamp::now()))?;
-    Ok(Exit::Done)
-}
-
-/// Says who we are to the server.
-pub async fn whoami(client: &PeopleClient, output: &mut Output) -> Result<Exit, Failure> {
-    let me = client.whoami().await?;
-    output.either(&me, || {
-        let (principal, way) = (shown(&me.account.principal), me.way);
-        format!("{principal} (known by: {way}) at {}, farm {}\n", client.transport().base(), shown(&me.version))
-    })?;
     Ok(Exit::Done)
 }
 

@@ -8,5 +8,7 @@ pub mod list;
 pub mod logs;
 pub mod show;
 pub mod submit;
+pub mod token;
 pub mod watch;
+pub mod whoami;
 pub mod why;

@@ -9,4 +9,4 @@ mod text;
 pub use measure::{ago, count, elapsed, size};
 pub use style::{BOLD, DIM, outcome_style, progress, task_state};
 pub use table::Table;
-pub use text::{LogText, file_name, shown};
+pub use text::{LogText, file_name, join, shown};

@@ -18,6 +18,11 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
+/// Words of a list: `read, submit`.
+pub fn join<T: ToString>(words: &[T]) -> String {
+    words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// The name of a file as text: bytes that are no UTF-8 are shown as `\xE9`.
 pub fn file_name(name: &OsStr) -> String {
     lossless(name.as_bytes())

@@ -1,8 +1,9 @@
 //! How everything looks, and that JSON is the API's own.
 
 use farm_api::{
+    access::{TokenInfo, Whoami},
     error::Reason,
-    people::{Builder, Job, JobPage, Platform, RunningTask, Whoami, Why},
+    people::{Builder, Job, JobPage, Platform, RunningTask, Why},
 };
 use farm_types::{BuilderState, JobId, Outcome, Stage, TaskId, TaskState};
 use serde::de::DeserializeOwned;
@@ -10,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::{
     program, run,
     server::{Farm, Server},
-    things::{at, attempt, failed, job, running, succeeded, task},
+    things::{at, attempt, failed, job, running, succeeded, task, token},
 };
 
 fn farm() -> Server {
@@ -56,6 +57,7 @@ fn farm() -> Server {
         platforms: vec![platform("f13-x86_64", true, 1200), platform("sl5-i686", false, 0)],
         builders: vec![builder("b1", true), builder("b22", false)],
         whys: [(3, why)].into(),
+        tokens: vec![token(7, Some("nightly")), token(12, None)],
         ..Farm::default()
     })
 }
@@ -83,6 +85,7 @@ fn everything_is_shown_in_columns_and_fit_for_a_terminal() {
         &["platforms"],
         &["builders"],
         &["whoami"],
+        &["token", "list"],
         &["why", "42"],
         &["cancel", "42"],
         &["retry", "42", "--failed"],
@@ -111,13 +114,17 @@ fn the_help_of_each_command_has_examples() {
         "platforms",
         "builders",
         "whoami",
+        "token",
+        "token list",
+        "token create",
+        "token revoke",
     ];
     for name in commands {
-        let words = [name, "--help"];
-        let ran = run(program("farm", "").env_remove("FARM_SERVER").args(words.iter().filter(|word| !word.is_empty())));
+        let words = name.split_whitespace().chain(["--help"]);
+        let ran = run(program("farm", "").env_remove("FARM_SERVER").args(words));
         let help = ran.ended(0).stdout;
         assert!(help.contains("Example"), "{help}");
-        insta::assert_snapshot!(format!("help-{name}"), help);
+        insta::assert_snapshot!(format!("help-{}", name.replace(" ", "-")), help);
     }
     let ran = run(program("farm-submit", "").env_remove("FARM_SERVER").arg("--help")).ended(0);
     insta::assert_snapshot!("help-farm-submit", ran.stdout);
@@ -139,6 +146,7 @@ fn json_reads_back_into_the_types_of_the_api() {
     check::<Vec<Platform>>(&server, &["platforms"]);
     check::<Vec<Builder>>(&server, &["builders"]);
     check::<Whoami>(&server, &["whoami"]);
+    check::<Vec<TokenInfo>>(&server, &["token", "list"]);
 }
 
 #[test]

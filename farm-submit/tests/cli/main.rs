@@ -10,6 +10,7 @@ mod server;
 mod submit;
 mod terminal;
 mod things;
+mod tokens;
 mod trouble;
 mod watch;
 

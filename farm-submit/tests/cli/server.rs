@@ -12,19 +12,20 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, patch, post},
+    routing::{delete, get, patch, post},
 };
 use farm_api::{
+    access::{Account, Limits, MadeToken, NewToken, TokenInfo, Whoami},
     error::{ErrorBody, ErrorCode},
-    people::{Artifact, Builder, Job, JobPage, NewJob, NewUpload, Platform, Task, Upload, Whoami, Why},
+    people::{Artifact, Builder, Job, JobPage, NewJob, NewUpload, Platform, Task, Upload, Why},
 };
-use farm_types::{Digest, JobId};
+use farm_types::{Digest, JobId, Scope, Way};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime};
 use uuid::Uuid;
 
-use super::things::{content, digest_of};
+use super::things::{content, digest_of, token};
 
 /// What happens to the next request of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,9 @@ pub struct Farm {
     pub platforms: Vec<Platform>,
     pub builders: Vec<Builder>,
     pub whys: HashMap<i64, Why>,
+    pub tokens: Vec<TokenInfo>,
+    /// What tokens were asked for.
+    pub asked_tokens: Vec<NewToken>,
     /// By path prefix, with the method in front: `PATCH /api/v1/uploads/`.
     pub mischief: Vec<(&'static str, Mischief)>,
     /// All requests, as `METHOD path?query`.
@@ -102,6 +106,8 @@ impl Server {
 fn app(farm: Shared) -> Router {
     Router::new()
         .route("/api/v1/whoami", get(whoami))
+        .route("/api/v1/tokens", get(tokens).post(make_token))
+        .route("/api/v1/tokens/{id}", delete(revoke_token))
         .route("/api/v1/platforms", get(async |State(farm): State<Shared>| Json(lock(&farm).platforms.clone())))
         .route("/api/v1/builders", get(async |State(farm): State<Shared>| Json(lock(&farm).builders.clone())))
         .route("/api/v1/uploads", post(begin))
@@ -166,11 +172,43 @@ fn missing(what: &str) -> Response {
 
 async fn whoami() -> Json<Whoami> {
     Json(Whoami {
-        principal: "alice".into(),
-        way: "token".into(),
+        account: Account {
+            principal: "alice".into(),
+            groups: vec!["packagers".into()],
+            rights: vec!["build:*".into(), "class:normal".into(), "submit:scratch".into()],
+            limits: Limits { jobs_waiting: Some(1000), uploads: Some(100), bytes: Some(1 << 40), sources: Some(100) },
+            used: Limits { jobs_waiting: Some(3), uploads: Some(0), bytes: Some(3 << 29), sources: None },
+        },
+        way: Way::Token,
+        scopes: vec![Scope::Read, Scope::Submit],
         version: "0.1.0".into(),
         max_upload_bytes: Some(LIMIT),
     })
+}
+
+/// The secret of every token that is made here.
+pub const SECRET: &str = "farm_not-a-secret";
+
+async fn tokens(State(farm): State<Shared>) -> Json<Vec<TokenInfo>> {
+    Json(lock(&farm).tokens.clone())
+}
+
+async fn make_token(State(farm): State<Shared>, Json(new): Json<NewToken>) -> Response {
+    let mut farm = lock(&farm);
+    let id = farm.tokens.iter().map(|token| token.id).max().unwrap_or(0) + 1;
+    farm.tokens.push(TokenInfo { scopes: new.scopes.clone(), ..token(id, Some(&new.name)) });
+    farm.asked_tokens.push(new);
+    (StatusCode::CREATED, Json(MadeToken { id, token: SECRET.into() })).into_response()
+}
+
+async fn revoke_token(State(farm): State<Shared>, Path(id): Path<i64>) -> Response {
+    let mut farm = lock(&farm);
+    let before = farm.tokens.len();
+    farm.tokens.retain(|token| token.id != id);
+    if farm.tokens.len() == before {
+        return refuse(ErrorBody::new(ErrorCode::NotFound, format!("you have no token {id}")));
+    }
+    StatusCode::NO_CONTENT.into_response()
 }
 
 async fn begin(State(farm): State<Shared>, Json(new): Json<NewUpload>) -> Json<Upload> {

@@ -1,10 +1,14 @@
 //! Jobs and what belongs to them, with only what matters to be said.
 
 use farm_api::{
+    access::TokenInfo,
     hub::LogLine,
     people::{Artifact, Attempt, Job, Source, Task},
 };
-use farm_types::{ArtifactId, ArtifactKind, Cause, Class, Digest, JobId, Outcome, Progress, Stage, TaskId, TaskState};
+use farm_types::{
+    ArtifactId, ArtifactKind, Cause, Class, Digest, JobId, Outcome, Progress, Scope, Stage, TaskId, TaskState,
+    TokenKind,
+};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -163,4 +167,18 @@ pub fn srpm(size: usize) -> Vec<u8> {
     let mut bytes = vec![0xed, 0xab, 0xee, 0xdb];
     bytes.extend((0..size).map(|n| (n % 251) as u8));
     bytes
+}
+
+/// A token of alice's; one without a name is the session of a browser.
+pub fn token(id: i64, name: Option<&str>) -> TokenInfo {
+    TokenInfo {
+        id,
+        person: "alice".into(),
+        kind: if name.is_some() { TokenKind::Api } else { TokenKind::Session },
+        name: name.map(str::to_owned),
+        scopes: vec![Scope::Read, Scope::Submit],
+        created: at(0),
+        expires: at(90 * 86400),
+        used: name.map(|_| at(3600)),
+    }
 }

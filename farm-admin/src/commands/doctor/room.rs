@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use farm_types::Size;
 use nix::sys::statvfs::statvfs;
 
 use super::{
@@ -58,7 +59,7 @@ pub(crate) fn closed_parent(path: &Path) -> Option<PathBuf> {
 }
 
 fn disk_finding(data: &Path, free: u64) -> Finding {
-    let detail = format!("{} free for {}", gib(free), data.display());
+    let detail = format!("{} free for {}", Size(free), data.display());
     let finding = DISK.judge("disk", free, detail);
     if finding.verdict == Verdict::Ok {
         finding
@@ -74,7 +75,7 @@ fn inode_finding(data: &Path, free: u64) -> Finding {
 fn memory(meminfo: &str) -> Finding {
     let available = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next());
     match available.and_then(|kib| kib.parse::<u64>().ok()) {
-        Some(kib) => MEMORY.judge("memory", kib * 1024, format!("{} available", gib(kib * 1024))),
+        Some(kib) => MEMORY.judge("memory", kib * 1024, format!("{} available", Size(kib * 1024))),
         None => Finding::warning("memory", "/proc/meminfo does not say how much is available"),
     }
 }
@@ -102,10 +103,6 @@ impl Limits {
             Finding::ok(name, detail)
         }
     }
-}
-
-fn gib(bytes: u64) -> String {
-    format!("{}.{} GiB", bytes / GIB, bytes % GIB * 10 / GIB)
 }
 
 #[cfg(test)]
