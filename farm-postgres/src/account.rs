@@ -1,12 +1,18 @@
 //! The user that the server runs as: PostgreSQL refuses to be root.
 
 use std::{
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::{
+        fs::{OpenOptionsExt as _, PermissionsExt as _},
+        process::CommandExt as _,
+    },
     path::Path,
     process::{Command, Stdio},
 };
 
 use nix::unistd::{Uid, User};
+use rustix::fs::OFlags;
 
 use crate::{PostgresError, error::system};
 
@@ -52,6 +58,15 @@ impl Account {
         self.reach(dir)
     }
 
+    /// Writes a file that this user alone can read, beside the server's.
+    pub(crate) fn give(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut file = open_beside_server(File::options().write(true).truncate(true).mode(0o600), path)?;
+        if let Self(Some(user)) = self {
+            std::os::unix::fs::fchown(&file, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+        }
+        file.write_all(content)
+    }
+
     /// Whether the user can get there through the folders above.
     fn reach(&self, dir: &Path) -> Result<(), PostgresError> {
         let Self(Some(user)) = self else { return Ok(()) };
@@ -67,4 +82,9 @@ impl Account {
         }
         Err(PostgresError::Unreachable { dir: dir.to_owned(), user: user.name.clone() })
     }
+}
+
+/// Opens a file of ours in the server's folder, which may belong to a lesser user: no link of theirs leads us elsewhere.
+pub(crate) fn open_beside_server(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    options.create(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
 }

@@ -1,22 +1,23 @@
 //! The server: started, reached, stopped.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _, process::CommandExt as _},
+    fs::File,
+    io::Write as _,
+    os::unix::{ffi::OsStrExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Stdio},
     time::Duration,
 };
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 use tracing::{info, warn};
 
 use crate::{
-    PostgresError, Programs,
-    account::Account,
+    Kerberos, PostgresError, Programs,
+    account::{Account, open_beside_server},
     error::system,
+    kerberos::free_port,
     log::{Ended, Start},
     orphan,
 };
@@ -24,8 +25,10 @@ use crate::{
 const KEEPER: &str = include_str!("keeper.sh");
 /// The role with all rights.
 const SUPERUSER: &str = "postgres";
-/// Only a part of the socket's name here: nothing listens on TCP.
+/// Only a part of the socket's name, where nothing listens on TCP.
 const PORT: u16 = 5432;
+/// How often another port is tried when somebody else was faster.
+const PORTS: u32 = 5;
 /// What the system allows the path of a unix socket, without its final zero.
 const SOCKET_PATH_MAX: usize = 107;
 /// How long a start may take: making a database, or replaying what a crash left, on a slow disk.
@@ -40,17 +43,19 @@ pub struct Options {
     pub durable: bool,
     /// More settings, as in `("max_connections", "400")`.
     pub settings: Vec<(String, String)>,
+    /// Also listen on TCP, on a free port of 127.0.0.1, for those who have a Kerberos ticket. Nobody else gets in there.
+    pub kerberos: Option<Kerberos>,
 }
 
 impl Options {
     /// For data that matters.
     pub fn persistent() -> Self {
-        Self { temporary: false, durable: true, settings: Vec::new() }
+        Self { temporary: false, durable: true, settings: Vec::new(), kerberos: None }
     }
 
     /// For data that nobody will miss: fast, and gone with this process.
     pub fn temporary() -> Self {
-        Self { temporary: true, durable: false, settings: Vec::new() }
+        Self { temporary: true, durable: false, settings: Vec::new(), kerberos: None }
     }
 
     /// With one more setting.
@@ -58,6 +63,12 @@ impl Options {
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// With a door for Kerberos.
+    #[must_use]
+    pub fn kerberos(self, kerberos: Kerberos) -> Self {
+        Self { kerberos: Some(kerberos), ..self }
     }
 }
 
@@ -75,6 +86,8 @@ pub enum Shutdown {
 pub struct PrivatePostgres {
     dir: PathBuf,
     options: Options,
+    /// Of TCP where it listens there; always a part of the socket's name.
+    port: u16,
     keeper: Option<Child>,
     ended: Ended,
     /// Held while the server is ours.
@@ -86,7 +99,8 @@ impl PrivatePostgres {
     ///
     /// Returns when it accepts connections. The folder holds `data/`, `postgres.log` and the socket.
     pub fn start(dir: &Path, options: &Options) -> Result<Self, PostgresError> {
-        let excess = (socket(dir).as_os_str().len()).saturating_sub(SOCKET_PATH_MAX);
+        let port = if options.kerberos.is_some() { free_port()? } else { PORT };
+        let excess = (socket(dir, port).as_os_str().len()).saturating_sub(SOCKET_PATH_MAX);
         if excess > 0 {
             return Err(PostgresError::PathTooLong { dir: dir.to_owned(), excess });
         }
@@ -94,7 +108,17 @@ impl PrivatePostgres {
         account.own(dir)?;
         let dir = fs_err::canonicalize(dir).map_err(system("cannot find the folder of PostgreSQL"))?;
         let lock = lock(&dir)?;
-        let mut server = Self { dir, options: options.clone(), keeper: None, ended: Ended::default(), _lock: lock };
+        let mut server =
+            Self { dir, options: options.clone(), port, keeper: None, ended: Ended::default(), _lock: lock };
+        for _ in 1..PORTS {
+            match server.launch(&account) {
+                Err(PostgresError::NotStarted { log, .. }) if log.contains("could not bind IPv4") => {
+                    info!(server.port, "somebody else took the port that was free a moment ago: trying another one");
+                    server.port = free_port()?;
+                }
+                result => return result.map(|()| server),
+            }
+        }
         server.launch(&account)?;
         Ok(server)
     }
@@ -108,7 +132,26 @@ impl PrivatePostgres {
     pub fn url(&self, role: &str, database: &str) -> String {
         let text = |bytes: &[u8]| percent_encode(bytes, NON_ALPHANUMERIC).to_string();
         let host = text(self.dir.as_os_str().as_bytes());
-        format!("postgresql:///{}?host={host}&port={PORT}&user={}", text(database.as_bytes()), text(role.as_bytes()))
+        format!(
+            "postgresql:///{}?host={host}&port={}&user={}",
+            text(database.as_bytes()),
+            self.port,
+            text(role.as_bytes())
+        )
+    }
+
+    /// How to connect to a database as a role with a Kerberos ticket, where the server has a [door](Options::kerberos) for that: a
+    /// conninfo of libpq.
+    pub fn gss_conninfo(&self, role: &str, database: &str) -> Option<String> {
+        self.options.kerberos.as_ref()?;
+        let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+        // The address is said too: `localhost` may be `::1` first. Nothing is encrypted on the way from a machine to itself.
+        Some(format!(
+            "host=localhost hostaddr=127.0.0.1 port={} dbname={} user={} krbsrvname=postgres gssencmode=disable sslmode=disable",
+            self.port,
+            quoted(database),
+            quoted(role)
+        ))
     }
 
     /// How to connect to a database with all rights.
@@ -137,6 +180,9 @@ impl PrivatePostgres {
         let data = self.dir.join("data");
         let programs = programs_for(&data)?;
         orphan::clear(&data)?;
+        let kerberos =
+            self.options.kerberos.as_ref().map(|kerberos| kerberos.prepare(&self.dir, account)).transpose()?;
+        let (settings, env) = kerberos.map(|prepared| (prepared.settings, prepared.env)).unwrap_or_default();
         let mut keeper = account
             .command("/bin/sh")
             .args(["-c", KEEPER, "keeper"])
@@ -144,7 +190,8 @@ impl PrivatePostgres {
             .args(self.initdb_options())
             .arg("--")
             .arg(programs.path("postgres"))
-            .args(self.server_options(&data))
+            .args(self.server_options(&data, &settings))
+            .envs(env)
             .env("DATA", &data)
             .env("REMOVE", if self.options.temporary { self.dir.as_os_str() } else { "".as_ref() })
             .stdin(Stdio::piped())
@@ -174,11 +221,11 @@ impl PrivatePostgres {
         options
     }
 
-    fn server_options(&self, data: &Path) -> Vec<String> {
+    fn server_options(&self, data: &Path, more: &[(&str, String)]) -> Vec<String> {
         let mut options = vec!["-D".to_owned(), data.display().to_string()];
         let mut set = |name: &str, value: &str| options.extend(["-c".to_owned(), format!("{name}={value}")]);
-        set("listen_addresses", "");
-        set("port", &PORT.to_string());
+        set("listen_addresses", if self.options.kerberos.is_some() { "127.0.0.1" } else { "" });
+        set("port", &self.port.to_string());
         set("unix_socket_directories", &self.dir.display().to_string());
         set("unix_socket_permissions", "0700");
         set("timezone", "UTC");
@@ -191,6 +238,9 @@ impl PrivatePostgres {
             }
         }
         for (name, value) in &self.options.settings {
+            set(name, value);
+        }
+        for (name, value) in more {
             set(name, value);
         }
         options
@@ -242,13 +292,8 @@ impl Drop for PrivatePostgres {
     }
 }
 
-fn socket(dir: &Path) -> PathBuf {
-    dir.join(format!(".s.PGSQL.{PORT}"))
-}
-
-/// Opens a file of ours in the folder, which may belong to a lesser user: no link of theirs leads us elsewhere.
-fn open_beside_server(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    options.create(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
+fn socket(dir: &Path, port: u16) -> PathBuf {
+    dir.join(format!(".s.PGSQL.{port}"))
 }
 
 /// One owner per folder.

@@ -10,9 +10,9 @@ use std::{
 
 use diesel::{Connection as _, PgConnection, RunQueryDsl as _, sql_query};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness as _};
-use farm_postgres::{Options, PrivatePostgres, Shutdown};
+use farm_postgres::{Kerberos, Options, PrivatePostgres, Shutdown};
 
-use crate::TestDb;
+use crate::{Realm, TestDb};
 
 /// A clone of this is what a test gets. Nobody may connect to it, as PostgreSQL copies only a database at rest.
 const TEMPLATE: &str = "farm_template";
@@ -44,6 +44,18 @@ impl Cluster {
     /// One for a single test, with settings of its own.
     pub fn with(options: Options) -> Arc<Self> {
         Arc::new(Self::start(options))
+    }
+
+    /// One that also lets in who has a ticket of this realm, by TCP. `map` says who may be which role, as in `pg_ident.conf`:
+    /// a principal, or a pattern that begins with `/`, and a role.
+    pub fn with_realm(realm: &Realm, map: &[(&str, &str)]) -> Arc<Self> {
+        let kerberos = Kerberos {
+            keytab: realm.add_service("postgres/localhost"),
+            config: realm.config(),
+            realm: realm.name().to_owned(),
+            map: map.iter().map(|(who, role)| ((*who).to_owned(), (*role).to_owned())).collect(),
+        };
+        Self::with(Options::temporary().kerberos(kerberos))
     }
 
     /// A database with the migrations applied.
@@ -79,6 +91,10 @@ impl Cluster {
 
     pub(crate) fn url(&self, role: &str, database: &str) -> String {
         self.server().url(role, database)
+    }
+
+    pub(crate) fn gss_conninfo(&self, role: &str, database: &str) -> Option<String> {
+        self.server().gss_conninfo(role, database)
     }
 
     pub(crate) fn superuser_url(&self, database: &str) -> String {

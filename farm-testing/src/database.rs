@@ -51,6 +51,14 @@ impl TestDb {
         self.cluster.url(role, &self.name)
     }
 
+    /// How to connect as a role with a ticket, by TCP. Only on a server [with a realm](Cluster::with_realm), and only for a process
+    /// whose environment says where the ticket is.
+    pub fn gss_conninfo(&self, role: &str) -> String {
+        self.cluster
+            .gss_conninfo(role, &self.name)
+            .unwrap_or_else(|| panic!("the server has no realm: Cluster::with_realm"))
+    }
+
     /// A connection with all rights.
     pub fn connect(&self) -> PgConnection {
         PgConnection::establish(&self.url()).unwrap()
