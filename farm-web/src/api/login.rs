@@ -17,10 +17,16 @@ use crate::{
 
 /// Gives a token for a Kerberos ticket (`Authorization: Negotiate …`), good for some minutes.
 #[utoipa::path(post, path = "/token", tag = "access", responses((status = 200, body = LoginToken)))]
-pub async fn token(State(app): State<App>, caller: Caller) -> Result<([(HeaderName, &'static str); 1], Json<LoginToken>)> {
+pub async fn token(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<([(HeaderName, &'static str); 1], Json<LoginToken>)> {
     // A token does not beget tokens: one that was stolen would live for ever.
     if caller.way != Way::Ticket || caller.by_token {
-        return Err(AppError::new(ErrorCode::Forbidden, "a token is given for a Kerberos ticket, and for nothing else"));
+        return Err(AppError::new(
+            ErrorCode::Forbidden,
+            "a token is given for a Kerberos ticket, and for nothing else",
+        ));
     }
     let (token, actor) = (Token::generate(), caller.actor());
     let (digest, seconds) = (token.digest(), app.config.login_seconds);

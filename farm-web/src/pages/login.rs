@@ -99,7 +99,8 @@ async fn begin(app: &App, actor: Actor, scopes: Vec<Scope>, next: &Next) -> Resu
     let digest = token.digest();
     app.db(move |conn| access::log_in(conn, &actor, &digest, TokenKind::Session, &scopes, seconds)).await?;
     let mut response = Redirect::to(next.path()).into_response();
-    let cookie = session_cookie(&token, seconds).ok_or_else(|| AppError::Mistake("a cookie is no header".to_owned()))?;
+    let cookie =
+        session_cookie(&token, seconds).ok_or_else(|| AppError::Mistake("a cookie is no header".to_owned()))?;
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
