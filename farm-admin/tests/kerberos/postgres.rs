@@ -57,12 +57,16 @@ impl Site {
 
     /// Asks the database something as the owner of a keytab.
     fn ask(&self, keytab: &Path, conninfo: &str, sql: &str) -> Result<String, String> {
-        let mut psql = Command::new("psql");
-        psql.args(["-XAtc", sql, "-d", conninfo])
-            .envs(self.realm.env())
-            .envs([Realm::client_keytab(keytab), ("KRB5CCNAME".to_owned(), "MEMORY:psql".to_owned())]);
-        let output = psql.output().unwrap();
+        let output = self.as_owner("psql", keytab).args(["-XAtc", sql, "-d", conninfo]).output().unwrap();
         if output.status.success() { Ok(said(&output).trim().to_owned()) } else { Err(said(&output)) }
+    }
+
+    /// A program that logs in with a keytab.
+    fn as_owner(&self, program: &str, keytab: &Path) -> Command {
+        let mut command = Command::new(program);
+        let cache = ("KRB5CCNAME".to_owned(), "MEMORY:test".to_owned());
+        command.envs(self.realm.env()).envs([Realm::client_keytab(keytab), cache]);
+        command
     }
 }
 
@@ -133,6 +137,14 @@ fn operators_do_what_the_owner_does_and_dashboards_look() {
         (site.realm.add_service("alice/admin"), site.realm.add_service("dashboard/graphs.farm.test"));
     let change = "UPDATE farm.limits SET sources = 7 RETURNING sources";
     assert!(site.ask(&alice, &encrypted("farm_operator"), change).unwrap().starts_with('7'));
+    let admin = |args: &[&str]| {
+        let mut admin = site.as_owner(env!("CARGO_BIN_EXE_farm-admin"), &alice);
+        run(admin.args(["--database", &encrypted("farm_operator")]).args(args))
+    };
+    admin(&["builder", "add", "b1"]);
+    assert!(admin(&["builder", "list"]).contains("b1"));
+    let written = site.ask(&alice, &encrypted("farm_operator"), "SELECT DISTINCT process FROM farm.audit");
+    assert_eq!(written, Ok("alice/admin@FARM.TEST".to_owned()));
     assert!(site.ask(&alice, &encrypted("farm_owner"), "SELECT 1").is_err());
     assert!(site.ask(&site.realm.add_service("alice"), &encrypted("farm_operator"), "SELECT 1").is_err());
     assert_eq!(site.ask(&grafana, &encrypted("farm_readonly"), "SELECT count(*) FROM farm.job"), Ok("0".to_owned()));

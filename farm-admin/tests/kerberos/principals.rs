@@ -162,7 +162,9 @@ fn a_dry_run_shows_the_commands_and_does_nothing() {
     let printed = run(script(&realm, &out, &FARM).arg("--dry-run"));
     assert!(!out.exists());
     assert!(
-        printed.contains("kadmin.local -r FARM.TEST addprinc -randkey -allow_svr web/farm.farm.test@FARM.TEST\n"),
+        printed.contains(
+            "kadmin.local -r FARM.TEST addprinc -randkey -allow_svr -maxlife 1h web/farm.farm.test@FARM.TEST\n"
+        ),
         "{printed}"
     );
     let known = run(command_in(&realm, "kadmin.local").arg("listprincs"));
