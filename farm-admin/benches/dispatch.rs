@@ -59,7 +59,7 @@ fn prepare(db: &TestDb) -> Token {
         base: vec!["bash".to_owned()],
         repositories: Vec::new(),
         timeout_seconds: None,
-            network: false,
+        network: false,
     };
     let (mut conn, token) = (db.connect(), Token::generate());
     operator::put_platform(&mut conn, &testing::operator(), &recipe).unwrap();

@@ -209,6 +209,7 @@ pub fn process(conn: &mut PgConnection) -> Result<(String, String)> {
         #[diesel(sql_type = Text)]
         process: String,
     }
-    let me: Option<Me> = sql_query("SELECT session_user::text AS role, farm.process() AS process").get_result(conn).optional()?;
+    let me: Option<Me> =
+        sql_query("SELECT session_user::text AS role, farm.process() AS process").get_result(conn).optional()?;
     me.map(|me| (me.role, me.process)).ok_or_else(|| DbError::Data("a session has no role".to_owned()))
 }

@@ -73,10 +73,8 @@ pub fn begin_upload(conn: &mut PgConnection, actor: &Actor, digest: &Digest, siz
     }
     let size = i64::try_from(size).map_err(|e| DbError::Data(e.to_string()))?;
     let query = sql_query(concat!("SELECT farm.begin_upload(", actor!(), ", $4, $5) AS id"));
-    let row: Begun = bind!(query, actor)
-        .bind::<Binary, _>(digest.as_bytes().as_slice())
-        .bind::<BigInt, _>(size)
-        .get_result(conn)?;
+    let row: Begun =
+        bind!(query, actor).bind::<Binary, _>(digest.as_bytes().as_slice()).bind::<BigInt, _>(size).get_result(conn)?;
     Ok(row.id)
 }
 

@@ -25,7 +25,9 @@ pub enum IntroductionError {
         process: String,
     },
     /// The ticket cannot be used by this program.
-    #[error("the libpq of this program was built without Kerberos (GSSAPI), and a keytab is configured: use the system's libpq")]
+    #[error(
+        "the libpq of this program was built without Kerberos (GSSAPI), and a keytab is configured: use the system's libpq"
+    )]
     NoGss,
 }
 
@@ -59,7 +61,11 @@ pub async fn introduce(conninfo: &str, role: &'static str) -> Result<(), Introdu
     match met.await.unwrap_or_else(|error| Err(DbError::Unavailable(error.to_string()))) {
         Ok((found, process)) if found != role => Err(IntroductionError::WrongRole { found, expected: role, process }),
         Ok((role, process)) => {
-            info!(database.role = role, database.principal = process, "the database knows this process as {role} ({process})");
+            info!(
+                database.role = role,
+                database.principal = process,
+                "the database knows this process as {role} ({process})"
+            );
             Ok(())
         }
         Err(DbError::Unavailable(why)) if FINAL_WORDS.iter().any(|words| why.contains(words)) => {

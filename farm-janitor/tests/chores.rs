@@ -123,7 +123,8 @@ async fn the_log_of_a_lost_attempt_becomes_a_blob_of_all_that_had_arrived() {
 
     assert_eq!(seal_logs::run_once(farm.tools.clone()).await.unwrap().done, 1);
     assert_eq!(seal_logs::run_once(farm.tools.clone()).await.unwrap().done, 0, "it was sealed before");
-    let place = read::log_place(&mut farm.conn, farm_db::Viewer::ANYBODY, key.task, Some(key.attempt)).unwrap().unwrap();
+    let place =
+        read::log_place(&mut farm.conn, farm_db::Viewer::ANYBODY, key.task, Some(key.attempt)).unwrap().unwrap();
     assert!(
         read::log_chunks(&mut farm.conn, key.task, key.attempt, 0).unwrap().is_empty(),
         "the pieces are still there"

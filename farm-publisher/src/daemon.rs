@@ -86,11 +86,14 @@ impl Publisher {
     /// Wakes the work: after each change of a job, and after each time the connection was away.
     async fn listen(self: Arc<Self>, conninfo: String) -> anyhow::Result<()> {
         let rescan = self.config.rescan_seconds;
-        let listening = farm_db::listen(&conninfo, &[Channel::Job], self.config.connection_max_age_seconds, |heard| match heard {
-            // Any number of these while a look is under way become one more look.
-            Heard::Connected | Heard::Told(_) => self.built.notify_one(),
-            Heard::Lost(error) => warn!("not listening for what is built: {error}; looking every {rescan} s meanwhile"),
-        });
+        let listening =
+            farm_db::listen(&conninfo, &[Channel::Job], self.config.connection_max_age_seconds, |heard| match heard {
+                // Any number of these while a look is under way become one more look.
+                Heard::Connected | Heard::Told(_) => self.built.notify_one(),
+                Heard::Lost(error) => {
+                    warn!("not listening for what is built: {error}; looking every {rescan} s meanwhile")
+                }
+            });
         self.shutdown.run_until_cancelled(listening).await;
         Ok(())
     }

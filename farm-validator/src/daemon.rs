@@ -42,7 +42,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     });
 
     let mut parts = Supervisor::new(shutdown.clone());
-    parts.spawn("listening for submitted jobs", validator.clone().listen(config.database, config.connection_max_age_seconds));
+    parts.spawn(
+        "listening for submitted jobs",
+        validator.clone().listen(config.database, config.connection_max_age_seconds),
+    );
     for _ in 0..config.workers {
         parts.spawn("deciding on jobs", validator.clone().work());
     }

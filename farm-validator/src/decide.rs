@@ -124,7 +124,8 @@ fn leave_out_forbidden(
 /// A build that needs the network is not made without.
 fn without_network(job: &UndecidedJob, chosen: &[PlatformName], platforms: &[ValidatorPlatform]) -> Vec<Reason> {
     let lacks = |name: &&PlatformName| job.network && platforms.iter().any(|p| p.name == **name && !p.recipe.network);
-    let refuse = |name| of_job("no_network", format!("{name} gives builds no network; its recipe does not say network = true"));
+    let refuse =
+        |name| of_job("no_network", format!("{name} gives builds no network; its recipe does not say network = true"));
     chosen.iter().filter(lacks).map(refuse).collect()
 }
 

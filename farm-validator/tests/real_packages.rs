@@ -69,7 +69,9 @@ impl Farm {
 
     async fn decision(&mut self, id: JobId) -> Job {
         eventually(&format!("a decision on job {id}"), DEADLINE, async || {
-            read::job(&mut self.conn, farm_db::Viewer::ANYBODY, id).ok().filter(|job| job.progress != Progress::Submitted)
+            read::job(&mut self.conn, farm_db::Viewer::ANYBODY, id)
+                .ok()
+                .filter(|job| job.progress != Progress::Submitted)
         })
         .await
     }

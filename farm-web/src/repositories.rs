@@ -84,7 +84,8 @@ async fn package(
     Names((bucket, platform, digest, file)): Names<(BucketName, PlatformName, Digest, FileName)>,
     request: Request,
 ) -> Result<Response> {
-    let path = folder(&app, &visitor, &bucket, &platform).await?.join("packages").join(digest.to_string()).join(file.as_str());
+    let path =
+        folder(&app, &visitor, &bucket, &platform).await?.join("packages").join(digest.to_string()).join(file.as_str());
     let missing = || AppError::new(ErrorCode::NotFound, format!("{bucket} for {platform} has no such package"));
     send(path, FOR_EVER, request, missing).await
 }

@@ -15,8 +15,7 @@ use crate::{
     access::{MadeToken, NewToken, TokenInfo, Whoami},
     paths,
     people::{
-        Artifact, Builder, Job, JobFilter, JobPage, NewJob, NewUpload, Platform, Queue, Retry, Task, Upload,
-        Why,
+        Artifact, Builder, Job, JobFilter, JobPage, NewJob, NewUpload, Platform, Queue, Retry, Task, Upload, Why,
     },
 };
 

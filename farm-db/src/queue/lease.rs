@@ -50,13 +50,12 @@ pub fn gone(conn: &mut PgConnection, builder: BuilderId, leases: &[LeaseKey]) ->
         outcome: String,
     }
     let (tasks, attempts, tokens) = columns(leases);
-    let rows: Vec<Row> =
-        sql_query("SELECT task_id, attempt, outcome::text AS outcome FROM farm.gone($1, $2, $3, $4)")
-            .bind::<Integer, _>(builder.0)
-            .bind::<Array<BigInt>, _>(tasks)
-            .bind::<Array<Integer>, _>(attempts)
-            .bind::<Array<SqlUuid>, _>(tokens)
-            .load(conn)?;
+    let rows: Vec<Row> = sql_query("SELECT task_id, attempt, outcome::text AS outcome FROM farm.gone($1, $2, $3, $4)")
+        .bind::<Integer, _>(builder.0)
+        .bind::<Array<BigInt>, _>(tasks)
+        .bind::<Array<Integer>, _>(attempts)
+        .bind::<Array<SqlUuid>, _>(tokens)
+        .load(conn)?;
     rows.into_iter()
         .map(|row| {
             let outcome = row.outcome.parse().map_err(|e| DbError::Data(format!("{e}")))?;
@@ -120,14 +119,13 @@ pub fn source(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, posit
         digest: Digest,
         size: u64,
     }
-    let query = sql_query(
-        "SELECT document FROM farm.leased_source($1, $2, $3, $4, $5) AS document WHERE document IS NOT NULL",
-    )
-    .bind::<Integer, _>(builder.0)
-    .bind::<BigInt, _>(key.task.0)
-    .bind::<Integer, _>(key.attempt.0)
-    .bind::<SqlUuid, _>(key.token.0)
-    .bind::<Integer, _>(i32::try_from(position).unwrap_or(i32::MAX));
+    let query =
+        sql_query("SELECT document FROM farm.leased_source($1, $2, $3, $4, $5) AS document WHERE document IS NOT NULL")
+            .bind::<Integer, _>(builder.0)
+            .bind::<BigInt, _>(key.task.0)
+            .bind::<Integer, _>(key.attempt.0)
+            .bind::<SqlUuid, _>(key.token.0)
+            .bind::<Integer, _>(i32::try_from(position).unwrap_or(i32::MAX));
     let found: Option<Source> = document(conn, query)?;
     found
         .map(|source| (source.digest, source.size))

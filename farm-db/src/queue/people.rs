@@ -25,7 +25,6 @@ pub fn cancel_job(conn: &mut PgConnection, actor: &Actor, job: JobId) -> Result<
 /// Builds again what did not succeed: the same job, the next attempt. Answers how many tasks.
 pub fn retry_job(conn: &mut PgConnection, actor: &Actor, job: JobId, failed_only: bool) -> Result<i32> {
     let query = sql_query(concat!("SELECT farm.retry_job(", actor!(), ", $4, $5) AS count"));
-    let row: Count =
-        bind!(query, actor).bind::<BigInt, _>(job.0).bind::<Bool, _>(failed_only).get_result(conn)?;
+    let row: Count = bind!(query, actor).bind::<BigInt, _>(job.0).bind::<Bool, _>(failed_only).get_result(conn)?;
     Ok(row.count)
 }

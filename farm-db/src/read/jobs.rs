@@ -26,10 +26,14 @@ fn job_document(task: &str) -> String {
 
 /// A job with everything about it.
 pub fn job(conn: &mut PgConnection, viewer: Viewer, id: JobId) -> Result<Job> {
-    let query = format!("SELECT {} AS document FROM farm.job_view j WHERE j.id = $1 AND farm.sees($2, j.id)", job_document(&TASK.whole()));
-    let mut job: Job = documents(conn, sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number()))?
-        .pop()
-        .ok_or_else(|| DbError::NotFound(format!("there is no job {id}")))?;
+    let query = format!(
+        "SELECT {} AS document FROM farm.job_view j WHERE j.id = $1 AND farm.sees($2, j.id)",
+        job_document(&TASK.whole())
+    );
+    let mut job: Job =
+        documents(conn, sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number()))?
+            .pop()
+            .ok_or_else(|| DbError::NotFound(format!("there is no job {id}")))?;
     job.tasks.iter_mut().for_each(complete_urls);
     Ok(job)
 }

@@ -54,9 +54,10 @@ pub fn task(conn: &mut PgConnection, viewer: Viewer, id: TaskId) -> Result<Task>
         "SELECT {} AS document FROM farm.task_view t WHERE t.id = $1 AND farm.sees($2, t.job_id)",
         TASK.whole()
     );
-    let mut task: Task = documents(conn, sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number()))?
-        .pop()
-        .ok_or_else(|| DbError::NotFound(format!("there is no task {id}")))?;
+    let mut task: Task =
+        documents(conn, sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number()))?
+            .pop()
+            .ok_or_else(|| DbError::NotFound(format!("there is no task {id}")))?;
     complete_urls(&mut task);
     Ok(task)
 }

@@ -46,9 +46,10 @@ pub fn why(conn: &mut PgConnection, viewer: Viewer, id: TaskId) -> Result<Why> {
          FROM farm.task_view t JOIN farm.platform p ON p.name = t.platform
          WHERE t.id = $1 AND farm.sees($2, t.job_id)"
     );
-    let facts: Facts = documents(conn, sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number()))?
-        .pop()
-        .ok_or_else(|| DbError::NotFound(format!("there is no task {id}")))?;
+    let facts: Facts =
+        documents(conn, sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number()))?
+            .pop()
+            .ok_or_else(|| DbError::NotFound(format!("there is no task {id}")))?;
     Ok(Why { task: id, state: facts.state, summary: summary(&facts), ahead: facts.ahead, builders: facts.builders })
 }
 

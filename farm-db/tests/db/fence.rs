@@ -100,7 +100,10 @@ fn artifacts_that_were_not_delivered_are_refused_and_the_lease_stays() {
     queue::finish(&mut conn, builder.id, &key, &end).unwrap();
     // The whole log is a blob now, so its pieces are not needed any more.
     assert_eq!(text(&mut conn, "SELECT count(*)::text AS text FROM farm.log_chunk"), "0");
-    assert_eq!(read::log_place(&mut conn, farm_db::Viewer::ANYBODY, key.task, None).unwrap().unwrap().blob, Some(digest));
+    assert_eq!(
+        read::log_place(&mut conn, farm_db::Viewer::ANYBODY, key.task, None).unwrap().unwrap().blob,
+        Some(digest)
+    );
     assert_sound(&mut conn);
 }
 

@@ -27,8 +27,12 @@ fn every_role_can_do_with_every_table_and_function_what_the_list_says_and_nothin
     for role in ROLES {
         let mut conn = db.connect_as(role);
         for trial in &trials {
-            let done: Vec<_> =
-                trial.statements.iter().filter(|(_, sql)| is_permitted(&mut conn, sql)).map(|(what, _)| what.as_str()).collect();
+            let done: Vec<_> = trial
+                .statements
+                .iter()
+                .filter(|(_, sql)| is_permitted(&mut conn, sql))
+                .map(|(what, _)| what.as_str())
+                .collect();
             if !done.is_empty() {
                 found += &format!("{role:<15} {:<22} {}\n", trial.object, summary(&done));
             }
@@ -36,7 +40,12 @@ fn every_role_can_do_with_every_table_and_function_what_the_list_says_and_nothin
     }
     let new: Vec<_> = found.lines().filter(|line| !RIGHTS.lines().any(|known| known == *line)).collect();
     let gone: Vec<_> = RIGHTS.lines().filter(|known| !found.lines().any(|line| line == *known)).collect();
-    assert!(new.is_empty() && gone.is_empty(), "not in rights.txt:\n{}\nonly in rights.txt:\n{}", new.join("\n"), gone.join("\n"));
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "not in rights.txt:\n{}\nonly in rights.txt:\n{}",
+        new.join("\n"),
+        gone.join("\n")
+    );
 }
 
 /// Whether the database lets this role try at all; what comes of it is rolled back.
@@ -135,7 +144,9 @@ fn a_hub_that_is_hostile_cannot_submit_nor_finish_without_a_lease_nor_read_token
     let nobody = "ROW('alice', 'operator', NULL)::farm.actor";
     for (sql, expected) in [
         (
-            format!("SELECT farm.submit({nobody}, 'k', '\\x', '', 'scratch', 'normal', '', NULL, NULL, false, '{{}}', '{{}}')"),
+            format!(
+                "SELECT farm.submit({nobody}, 'k', '\\x', '', 'scratch', 'normal', '', NULL, NULL, false, '{{}}', '{{}}')"
+            ),
             "permission denied",
         ),
         (format!("SELECT farm.cancel_job({nobody}, {job})"), "permission denied"),
@@ -157,7 +168,10 @@ fn a_hub_that_is_hostile_cannot_submit_nor_finish_without_a_lease_nor_read_token
             ),
             "is not yours any more",
         ),
-        (format!("SELECT farm.leased_source({}, {task}, 1, gen_random_uuid(), 1)", builder.id), "is not yours any more"),
+        (
+            format!("SELECT farm.leased_source({}, {task}, 1, gen_random_uuid(), 1)", builder.id),
+            "is not yours any more",
+        ),
         (
             format!("SELECT farm.append_log({}, {task}, 1, gen_random_uuid(), 0, 1, 'x')", builder.id),
             "is not yours any more",

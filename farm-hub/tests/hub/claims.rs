@@ -181,7 +181,14 @@ async fn two_hubs_hand_out_a_task_once_and_a_builder_may_call_either() {
 async fn a_draining_builder_is_given_nothing() {
     let farm = Farm::start().await;
     let builder = farm.builder("one").await;
-    operator::set_builder_state(&mut farm.conn(), &testing::operator(), &"one".parse().unwrap(), BuilderState::Draining, None).unwrap();
+    operator::set_builder_state(
+        &mut farm.conn(),
+        &testing::operator(),
+        &"one".parse().unwrap(),
+        BuilderState::Draining,
+        None,
+    )
+    .unwrap();
     farm.job(&["a-x86_64"]);
     assert!(builder.claim(1, 0).await.is_empty());
 }
@@ -196,7 +203,9 @@ async fn a_waiting_builder_is_given_what_waits_as_soon_as_it_is_enabled_again_or
             let state = if enabled { BuilderState::Enabled } else { BuilderState::Disabled };
             match of_platform {
                 true => operator::enable_platform(&mut farm.conn(), &testing::operator(), &platform, enabled).unwrap(),
-                false => operator::set_builder_state(&mut farm.conn(), &testing::operator(), &name, state, None).unwrap(),
+                false => {
+                    operator::set_builder_state(&mut farm.conn(), &testing::operator(), &name, state, None).unwrap()
+                }
             }
         };
         farm.job(&["a-x86_64"]);

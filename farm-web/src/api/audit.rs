@@ -37,5 +37,7 @@ pub async fn find(app: &App, caller: &Caller, filter: AuditFilter) -> Result<Vec
             if may { access::audit(conn, &filter).map(Some) } else { Ok(None) }
         })
         .await?;
-    found.ok_or_else(|| AppError::new(ErrorCode::Forbidden, "the audit is for administrators: it takes the right “admin”"))
+    found.ok_or_else(|| {
+        AppError::new(ErrorCode::Forbidden, "the audit is for administrators: it takes the right “admin”")
+    })
 }

@@ -15,11 +15,7 @@ use crate::{
 
 /// Lists jobs, newest first.
 #[utoipa::path(get, path = "/jobs", tag = "jobs", params(JobFilter), responses((status = 200, body = JobPage)))]
-pub async fn list(
-    State(app): State<App>,
-    visitor: Visitor,
-    Query(filter): Query<JobFilter>,
-) -> Result<Json<JobPage>> {
+pub async fn list(State(app): State<App>, visitor: Visitor, Query(filter): Query<JobFilter>) -> Result<Json<JobPage>> {
     find(&app, &visitor, filter).await.map(Json)
 }
 
@@ -80,12 +76,7 @@ pub async fn withdraw(app: &App, caller: Caller, id: JobId) -> Result<Job> {
 
 /// Builds again what did not succeed. Without a body: what failed and what was cancelled.
 #[utoipa::path(post, path = "/jobs/{id}/retry", tag = "jobs", params(("id" = i64, Path)), request_body = Retry, responses((status = 200, body = Job)))]
-pub async fn retry(
-    State(app): State<App>,
-    caller: Caller,
-    Name(id): Name<JobId>,
-    body: Bytes,
-) -> Result<Json<Job>> {
+pub async fn retry(State(app): State<App>, caller: Caller, Name(id): Name<JobId>, body: Bytes) -> Result<Json<Job>> {
     let retry = match &body[..] {
         [] => Retry::default(),
         json => axum::Json::<Retry>::from_bytes(json)?.0,

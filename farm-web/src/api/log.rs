@@ -44,7 +44,13 @@ pub struct LogQuery {
 
 impl LogQuery {
     fn part(&self, visitor: &Visitor, task: TaskId) -> LogPart {
-        LogPart { viewer: visitor.viewer(), task, attempt: self.attempt.map(AttemptNumber), start: self.start, follow: self.follow }
+        LogPart {
+            viewer: visitor.viewer(),
+            task,
+            attempt: self.attempt.map(AttemptNumber),
+            start: self.start,
+            follow: self.follow,
+        }
     }
 }
 

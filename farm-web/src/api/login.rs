@@ -8,7 +8,7 @@ use axum::{
 use farm_api::{LoginToken, error::ErrorCode};
 use farm_auth::Token;
 use farm_db::access;
-use farm_types::{Scope, TokenKind, Way};
+use farm_types::{Scope, TokenKind};
 
 use crate::{
     App, Caller,
@@ -17,13 +17,19 @@ use crate::{
 
 /// Gives a token for a Kerberos ticket (`Authorization: Negotiate …`), good for some minutes.
 #[utoipa::path(post, path = "/token", tag = "tokens", responses((status = 200, body = LoginToken)))]
-pub async fn token(State(app): State<App>, caller: Caller) -> Result<([(HeaderName, &'static str); 1], Json<LoginToken>)> {
+pub async fn token(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<([(HeaderName, &'static str); 1], Json<LoginToken>)> {
     // A token does not beget tokens: one that was stolen would live for ever.
-    if caller.way != Way::Ticket || caller.by_token {
-        return Err(AppError::new(ErrorCode::Forbidden, "a token is given for a Kerberos ticket, and for nothing else"));
-    }
+    let Some(ticket) = caller.ticket_seconds else {
+        return Err(AppError::new(
+            ErrorCode::Forbidden,
+            "a token is given for a Kerberos ticket, and for nothing else",
+        ));
+    };
     let (token, actor) = (Token::generate(), caller.actor());
-    let (digest, seconds) = (token.digest(), app.config.login_seconds);
+    let (digest, seconds) = (token.digest(), app.config.login_seconds.min(ticket));
     let log_in = move |conn: &mut _| access::log_in(conn, &actor, &digest, TokenKind::Login, Scope::ALL, seconds);
     let expires = app.db(log_in).await?;
     let login = LoginToken { token: token.expose(), principal: caller.principal, expires };

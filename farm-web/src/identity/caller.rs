@@ -20,8 +20,8 @@ pub struct Caller {
     pub principal: String,
     /// How it is known who that is.
     pub way: Way,
-    /// Whether what came is a token, given for a ticket or made by hand.
-    pub by_token: bool,
+    /// For how long the ticket is good that came with this very request; nothing that is given for it should live longer.
+    pub ticket_seconds: Option<u32>,
     /// What that way is good for.
     pub scopes: Vec<Scope>,
     /// Where the request comes from.

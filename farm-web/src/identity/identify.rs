@@ -71,7 +71,7 @@ async fn caller(
             })?;
             // What was given for a ticket a moment ago stands for the ticket.
             let way = if kind == TokenKind::Login { Way::Ticket } else { Way::Token };
-            Caller { by_token: true, ..person(known, way, scopes, address) }
+            person(known, way, scopes, address)
         }
         Credentials::Session(token) => {
             // A cookie that is too old is nothing that anybody said.
@@ -83,7 +83,9 @@ async fn caller(
         Credentials::Ticket(ticket) => {
             let accepted = accept(app, ticket).await?;
             *proof = Some(accepted.reply);
-            person(by_principal(app, accepted.principal).await?, Way::Ticket, all, address)
+            let ticket_seconds = Some(u32::try_from(accepted.lifetime.as_secs()).unwrap_or(u32::MAX).max(1));
+            let known = by_principal(app, accepted.principal).await?;
+            Caller { ticket_seconds, ..person(known, Way::Ticket, all, address) }
         }
         Credentials::None => match app.config.local_user.clone() {
             Some(user) => person(by_principal(app, user).await?, Way::Local, all, address),
@@ -93,7 +95,7 @@ async fn caller(
 }
 
 fn person(known: KnownPerson, way: Way, scopes: Vec<Scope>, address: String) -> Caller {
-    Caller { person: known.person, principal: known.principal, way, by_token: false, scopes, address, csrf: None }
+    Caller { person: known.person, principal: known.principal, way, ticket_seconds: None, scopes, address, csrf: None }
 }
 
 async fn by_principal(app: &App, principal: String) -> Result<KnownPerson> {

@@ -33,7 +33,9 @@ impl Known {
     pub fn get(&self, token: &Digest) -> Result<TokenBearer, u64> {
         let inner = self.lock();
         match inner.tokens.get(token) {
-            Some((bearer, since)) if since.elapsed() < REMEMBER && bearer.expires > Timestamp::now() => Ok(bearer.clone()),
+            Some((bearer, since)) if since.elapsed() < REMEMBER && bearer.expires > Timestamp::now() => {
+                Ok(bearer.clone())
+            }
             _ => Err(inner.changes),
         }
     }

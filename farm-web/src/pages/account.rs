@@ -32,9 +32,8 @@ struct AccountPage {
 
 async fn show(app: &App, caller: Caller, made: Option<MadeToken>) -> Result<Html<String>> {
     let principal = caller.principal.clone();
-    let (account, tokens) = app
-        .db(move |conn| Ok((access::account(conn, &principal)?, access::tokens(conn, Some(&principal))?)))
-        .await?;
+    let (account, tokens) =
+        app.db(move |conn| Ok((access::account(conn, &principal)?, access::tokens(conn, Some(&principal))?))).await?;
     let page = AccountPage {
         page: "account",
         account,

@@ -12,6 +12,7 @@ use farm_api::{error::ErrorCode, paths::segment};
 use farm_auth::Token;
 use farm_db::{Actor, access};
 use farm_types::{Scope, TokenKind, Way};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::templates::render;
@@ -61,8 +62,8 @@ fn ask(app: &App, visitor: &Visitor, next: &Next, problem: Option<String>) -> Re
 pub async fn page(State(app): State<App>, visitor: Visitor, Query(next): Query<Next>) -> Result<Response> {
     match &visitor.0 {
         Some(Caller { way: Way::Local | Way::Session, .. }) => Ok(Redirect::to(next.path()).into_response()),
-        Some(caller) if caller.way == Way::Ticket && !caller.by_token => {
-            begin(&app, caller.actor(), Scope::ALL.to_vec(), &next).await
+        Some(caller @ Caller { ticket_seconds: Some(seconds), .. }) => {
+            begin(&app, caller.actor(), Scope::ALL.to_vec(), *seconds, &next).await
         }
         _ => ask(&app, &visitor, &next, None),
     }
@@ -93,15 +94,22 @@ pub async fn with_token(
         return ask(&app, &visitor, &next, Some(problem));
     };
     let actor = Actor { principal: found.known.principal, way: Way::Token, address: Some(address) };
-    begin(&app, actor, found.scopes, &next).await
+    begin(&app, actor, found.scopes, until(&found.expires), &next).await
 }
 
-async fn begin(app: &App, actor: Actor, scopes: Vec<Scope>, next: &Next) -> Result<Response> {
-    let (token, seconds) = (Token::generate(), app.config.session_seconds);
+/// Seconds until then.
+fn until(expires: &Timestamp) -> u32 {
+    u32::try_from(expires.as_second() - Timestamp::now().as_second()).unwrap_or(0).max(1)
+}
+
+/// Begins a session, which does not outlive what it is begun with.
+async fn begin(app: &App, actor: Actor, scopes: Vec<Scope>, longest: u32, next: &Next) -> Result<Response> {
+    let (token, seconds) = (Token::generate(), app.config.session_seconds.min(longest));
     let digest = token.digest();
     app.db(move |conn| access::log_in(conn, &actor, &digest, TokenKind::Session, &scopes, seconds)).await?;
     let mut response = Redirect::to(next.path()).into_response();
-    let cookie = session_cookie(&token, seconds).ok_or_else(|| AppError::Mistake("a cookie is no header".to_owned()))?;
+    let cookie =
+        session_cookie(&token, seconds).ok_or_else(|| AppError::Mistake("a cookie is no header".to_owned()))?;
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)

@@ -94,5 +94,6 @@ fn error_page(status: StatusCode, message: &str) -> Html<String> {
         message: format!("{first}{}", letters.as_str()),
     };
     // Should even that page fail, its template is broken; a start of the daemon would have said so.
-    templates::render("error.html", &Visitor::default(), &page).unwrap_or_else(|_| Html("The farm made a mistake.".to_owned()))
+    templates::render("error.html", &Visitor::default(), &page)
+        .unwrap_or_else(|_| Html("The farm made a mistake.".to_owned()))
 }

@@ -1,13 +1,13 @@
 //! All checks, side by side.
 
-use std::{process::ExitCode, thread};
+use std::{path::PathBuf, process::ExitCode, thread};
 
 use clap::Args;
 
 use super::{
     database, finding,
     finding::{Finding, Verdict},
-    ids,
+    ids, kerberos,
     machine::Machine,
     programs, room, sandbox, servers,
 };
@@ -18,6 +18,16 @@ pub(crate) struct DoctorArgs {
     /// Say only what is not as it should be
     #[arg(long)]
     brief: bool,
+    /// Check instead whether the daemons of this machine can use Kerberos: keytabs, realm, clock, database. As root, who
+    /// may read the keytabs
+    #[arg(long)]
+    kerberos: bool,
+    /// With --kerberos: the configuration of a daemon [default: each /etc/farm/farm-*.toml]
+    #[arg(long, value_name = "FILE", requires = "kerberos")]
+    config: Vec<PathBuf>,
+    /// Log in to the database of FARM_DATABASE, and say as whom
+    #[arg(long, hide = true)]
+    database_login: bool,
 }
 
 /// One check or several that belong together.
@@ -25,6 +35,12 @@ type Check<'a> = Box<dyn FnOnce() -> Vec<Finding> + Send + 'a>;
 
 /// Runs all checks. Exit code: 0 nothing is wrong, 1 something is, 2 the checks could not be made.
 pub(crate) fn run(farm: &FarmArgs, args: &DoctorArgs) -> ExitCode {
+    if args.database_login {
+        return kerberos::probe(farm);
+    }
+    if args.kerberos {
+        return report(farm, args, kerberos::check(&Machine::this(), &args.config));
+    }
     let layout = match Layout::of(farm) {
         Ok(layout) => layout,
         Err(error) => {
@@ -32,7 +48,10 @@ pub(crate) fn run(farm: &FarmArgs, args: &DoctorArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut findings = examine(farm, &layout, &Machine::this());
+    report(farm, args, examine(farm, &layout, &Machine::this()))
+}
+
+fn report(farm: &FarmArgs, args: &DoctorArgs, mut findings: Vec<Finding>) -> ExitCode {
     let wrong = findings.iter().any(|finding| finding.verdict == Verdict::Wrong);
     if args.brief {
         findings.retain(|finding| finding.verdict != Verdict::Ok);

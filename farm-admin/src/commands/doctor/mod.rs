@@ -13,11 +13,13 @@
 //! | [`database`] | schema, queue, leases |
 //! | [`platforms`] | recipes, their repositories, who builds for them |
 //! | [`servers`] | web and hub |
+//! | [`kerberos`] | `--kerberos`, instead of all these: keytabs, realm, clock, database |
 
 mod database;
 mod finding;
 mod flow;
 mod ids;
+mod kerberos;
 mod machine;
 mod platforms;
 mod programs;

@@ -54,7 +54,8 @@ fn path(scene: &Scene, route: &str) -> String {
         _ => {
             let place = [("{bucket}", "private"), ("{platform}", "f13-x86_64"), ("{file}", "a.rpm")];
             let digest = "00".repeat(32);
-            let file = if route.contains("repodata") { route.replace("{file}", "repomd.xml") } else { route.to_owned() };
+            let file =
+                if route.contains("repodata") { route.replace("{file}", "repomd.xml") } else { route.to_owned() };
             place.iter().fold(file.replace("{digest}", &digest), |path, (name, value)| path.replace(name, value))
         }
     };
