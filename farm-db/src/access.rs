@@ -5,7 +5,7 @@ use diesel::{
     sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text},
 };
 use farm_api::access::{Account, AuditEntry, AuditFilter, TokenInfo};
-use farm_types::{BucketName, Digest, PersonId, Right, Scope, TokenKind};
+use farm_types::{BucketName, Digest, JobId, PersonId, Right, Scope, TokenKind};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -176,6 +176,18 @@ pub fn may(conn: &mut PgConnection, person: PersonId, right: Right, object: Opti
         .bind::<Text, _>(right.as_str())
         .bind::<Nullable<Text>, _>(object)
         .get_result(conn)?;
+    Ok(row.may)
+}
+
+/// Whether a person may cancel and retry a job: for showing a button.
+pub fn may_change(conn: &mut PgConnection, person: PersonId, job: JobId) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct May {
+        #[diesel(sql_type = Bool)]
+        may: bool,
+    }
+    let query = sql_query("SELECT farm.may_change($1, $2) AS may");
+    let row: May = query.bind::<Integer, _>(person.0).bind::<BigInt, _>(job.0).get_result(conn)?;
     Ok(row.may)
 }
 

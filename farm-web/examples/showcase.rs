@@ -1,4 +1,5 @@
-//! A farm full of jobs, to look at its pages: `cargo run -p farm-web --example showcase`. Nothing is really built.
+//! A farm full of jobs, to look at its pages: `cargo run -p farm-web --example showcase`. Nothing is really built. Whoever looks is
+//! an administrator; at port 8766 nobody is known.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "nobody depends on it")]
 
 #[expect(dead_code, reason = "shared with the tests")]
@@ -8,9 +9,14 @@ mod farm;
 use std::time::Duration;
 
 use farm::{Farm, artifact, failed_build, failure, gzip};
-use farm_api::{error::Reason, hub::Finish};
-use farm_db::intake::Decision;
-use farm_types::{ArtifactKind, Cause, Outcome, Stage};
+use farm_api::{access::NewToken, error::Reason, hub::Finish};
+use farm_daemon::{
+    CancellationToken,
+    http::{HttpConfig, Listener, serve},
+};
+use farm_db::{intake::Decision, operator, testing};
+use farm_types::{ArtifactKind, Cause, Outcome, Scope, Stage};
+use farm_web::{App, Config};
 
 const LINES: [&str; 5] = [
     "In file included from src/net/socket.c:31:",
@@ -23,6 +29,10 @@ const LINES: [&str; 5] = [
 #[tokio::main]
 async fn main() {
     let farm = Farm::with(|config| config.http.listen = "127.0.0.1:8765".parse().unwrap());
+    let everything = "admin".parse().unwrap();
+    operator::set_grant(&mut farm.connect(), &testing::operator(), &everything, "alice", true).unwrap();
+    let token = NewToken { name: "nightly".to_owned(), scopes: vec![Scope::Read, Scope::Submit], days: None };
+    farm.post("/api/v1/tokens", &token).await;
     let mut builders = [farm.builder("builder-01"), farm.builder("builder-02"), farm.builder("arm-lab")];
 
     // Succeeded on both.
@@ -82,6 +92,14 @@ async fn main() {
     farm.job(&["python3.14-3.14.0-2.src.rpm"]).await;
     farm.submit(&["curl-8.17.0-1.src.rpm"]).await;
     println!("{}", farm.serve().await);
+    let strange = Config {
+        local_user: None,
+        http: HttpConfig::new("127.0.0.1:8766".parse().unwrap()),
+        ..(*farm.app.config).clone()
+    };
+    let (app, listener) = (App::open(strange, CancellationToken::new()).unwrap(), "127.0.0.1:8766".parse().unwrap());
+    let listener = Listener::bind(&HttpConfig::new(listener)).await.unwrap();
+    tokio::spawn(serve(listener, farm_web::router(app), CancellationToken::new()));
     let mut at = 0;
     for n in 1.. {
         let line =

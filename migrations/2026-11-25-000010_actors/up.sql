@@ -132,7 +132,14 @@ BEGIN
   END IF;
 END $$;
 
--- Refuses an actor who has no business with a job: who handed it in, who owns its bucket, and who may change any.
+-- Who may cancel and retry a job: who handed it in, who owns its bucket, and who may change any; and sees it.
+CREATE FUNCTION farm.may_change(p_person int, p_job bigint) RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  RETURN EXISTS (SELECT FROM farm.job j WHERE j.id = p_job AND farm.sees(p_person, j.id)
+    AND (j.person_id = p_person OR farm.may(p_person, 'own', j.bucket) OR farm.may(p_person, 'change', NULL)));
+END $$;
+
+-- Refuses an actor who has no business with a job.
 CREATE FUNCTION farm.require_job(p_actor farm.actor, p_job bigint) RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
   v_person int;
@@ -147,7 +154,7 @@ BEGIN
   IF v_job.id IS NULL OR NOT farm.sees(v_person, p_job) THEN
     PERFORM farm.refuse('not_found', format('there is no job %s', p_job));
   END IF;
-  IF v_job.person_id <> v_person AND NOT farm.may(v_person, 'own', v_job.bucket) AND NOT farm.may(v_person, 'change', NULL) THEN
+  IF NOT farm.may_change(v_person, p_job) THEN
     PERFORM farm.refuse('forbidden', format('job %s is not yours: whoever handed it in, an owner of the bucket “%s”, or who has the '
       'right “change” may do that', p_job, v_job.bucket));
   END IF;

@@ -4,7 +4,7 @@ SET LOCAL ROLE farm_owner;
 
 GRANT EXECUTE ON FUNCTION farm.submit, farm.cancel_job, farm.retry_job, farm.begin_upload, farm.end_upload, farm.known_blob,
   farm.whoami, farm.caller_by_principal, farm.caller_by_token, farm.log_in, farm.log_out, farm.make_token, farm.revoke_token,
-  farm.tokens_of, farm.may, farm.sees, farm.sees_bucket, farm.put_bucket, farm.enable_platform, farm.set_builder_state TO farm_web;
+  farm.tokens_of, farm.may, farm.may_change, farm.sees, farm.sees_bucket, farm.put_bucket, farm.enable_platform, farm.set_builder_state TO farm_web;
 -- An upload begins and ends in functions that know who it is; its bytes are touched as they come.
 REVOKE INSERT, DELETE, UPDATE, SELECT ON farm.upload FROM farm_web;
 REVOKE INSERT ON farm.blob FROM farm_web;

@@ -6,7 +6,7 @@ use axum::{
 };
 use farm_api::access::{Account, MadeToken, NewToken, TokenInfo};
 use farm_db::access;
-use farm_types::{Scope, Way};
+use farm_types::{Right, Scope, Way};
 use serde::{Deserialize, Serialize};
 
 use super::templates::render;
@@ -23,6 +23,8 @@ struct AccountPage {
     page: &'static str,
     account: Account,
     way: Way,
+    /// Whether the audit is for this person.
+    is_admin: bool,
     tokens: Vec<TokenInfo>,
     scopes: Vec<Scope>,
     /// The token that was just made: shown once.
@@ -36,6 +38,7 @@ async fn show(app: &App, caller: Caller, made: Option<MadeToken>) -> Result<Html
         app.db(move |conn| Ok((access::account(conn, &principal)?, access::tokens(conn, Some(&principal))?))).await?;
     let page = AccountPage {
         page: "account",
+        is_admin: account.rights.iter().any(|right| right == Right::Admin.as_str()),
         account,
         way: caller.way,
         tokens,

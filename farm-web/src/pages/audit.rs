@@ -28,8 +28,28 @@ pub struct Form {
 struct AuditPage {
     page: &'static str,
     filter: Form,
-    entries: Vec<AuditEntry>,
+    entries: Vec<Row>,
     older: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    line: AuditEntry,
+    /// The page of what it was done to, where there is one.
+    url: Option<String>,
+}
+
+impl Row {
+    fn new(line: AuditEntry) -> Self {
+        let url = line.object.split_once(' ').and_then(|(kind, name)| match kind {
+            "job" => name.parse().ok().map(paths::job),
+            "task" => name.parse().ok().map(paths::task),
+            "builder" => name.parse().ok().map(|name| paths::builder(&name)),
+            "platform" => name.parse().ok().map(|name| paths::platform(&name)),
+            _ => None,
+        });
+        Self { line, url }
+    }
 }
 
 pub async fn page(State(app): State<App>, caller: Caller, Query(form): Query<Form>) -> Page {
@@ -48,5 +68,6 @@ pub async fn page(State(app): State<App>, caller: Caller, Query(form): Query<For
         let [actor, object, action] = [&form.actor, &form.object, &form.action].map(|word| paths::segment(word));
         format!("/audit?actor={actor}&object={object}&action={action}&before={}", last.id)
     });
+    let entries = entries.into_iter().map(Row::new).collect();
     render("audit.html", &Visitor(Some(caller)), &AuditPage { page: "audit", filter: form, entries, older })
 }

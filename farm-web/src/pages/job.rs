@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use farm_api::{paths, people::Job};
-use farm_db::read;
+use farm_db::{access, read};
 use farm_types::{JobId, TaskState};
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ struct JobPage {
     person_url: String,
     /// Whether it goes on.
     live: bool,
+    /// Whether there are buttons.
+    may_change: bool,
     /// What can be built again: `failed`, `cancelled`, or nothing.
     retry: &'static str,
     /// What to type for the same.
@@ -26,13 +28,20 @@ struct JobPage {
 
 pub async fn page(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId>) -> Page {
     let viewer = visitor.viewer();
-    let job = app.db(move |conn| read::job(conn, viewer, id)).await?;
+    let person = visitor.0.as_ref().map(|caller| caller.person);
+    let (job, may_change) = app
+        .db(move |conn| {
+            let may = |conn: &mut _| person.map_or(Ok(false), |person| access::may_change(conn, person, id));
+            Ok((read::job(conn, viewer, id)?, may(conn)?))
+        })
+        .await?;
     let page = JobPage {
         page: "jobs",
         events: format!("/api/v1/jobs/{id}/events"),
         person_url: format!("/jobs?person={}", paths::segment(&job.person)),
         live: !job.progress.is_final(),
-        retry: retry(&job),
+        may_change,
+        retry: if may_change { retry(&job) } else { "" },
         commands: commands(&job),
         job,
     };
