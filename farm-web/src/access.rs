@@ -6,7 +6,7 @@
 use axum::{
     body::{Body, to_bytes},
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, Method, Uri},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
@@ -115,8 +115,7 @@ async fn admit(app: &App, path: &str, request: Request) -> Result<Request, Respo
     let is_page = method == Method::GET && !path.starts_with("/api/") && !path.starts_with("/artifacts/");
     match needs {
         // The table lacks it: nobody was thought of who may do this.
-        None if known_path(path) => return Ok(request),
-        None => return Err(AppError::new(ErrorCode::Forbidden, "nobody may do that").into_response()),
+        None => return Err(not_in_the_table(path, &request)),
         Some(needs) => match (refusal(needs, caller, app.config.require_login), caller) {
             (None, _) => {}
             // A person in front of a browser is taken to where one logs in, and comes back.
@@ -137,9 +136,21 @@ async fn admit(app: &App, path: &str, request: Request) -> Result<Request, Respo
     from_our_form(&caller, request).await.map_err(IntoResponse::into_response)
 }
 
-/// Whether the path has a route, with another method: the router says so itself.
-fn known_path(path: &str) -> bool {
-    ROUTES.iter().any(|(_, known, _)| *known == path)
+/// Refuses a method that does nothing at this path, with those that do something.
+fn not_in_the_table(path: &str, request: &Request) -> Response {
+    let methods: Vec<_> = ROUTES.iter().filter(|(_, known, _)| *known == path).map(|(m, _, _)| m.as_str()).collect();
+    if methods.is_empty() {
+        return AppError::new(ErrorCode::Forbidden, "nobody may do that").into_response();
+    }
+    // There is no code of its own for this; the status says it.
+    let message = format!("{} does nothing at {}", request.method(), request.uri().path().escape_debug());
+    let mut response = AppError::bad_request(message).into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let head = if methods.contains(&"GET") { ",HEAD" } else { "" };
+    if let Ok(allowed) = HeaderValue::from_str(&format!("{}{head}", methods.join(","))) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
 }
 
 fn refusal(needs: Needs, caller: Option<&Caller>, require_login: bool) -> Option<AppError> {

@@ -1,11 +1,6 @@
 //! All routes in one place.
 
-use axum::{
-    Router,
-    http::{Method, StatusCode, Uri},
-    middleware,
-    response::{IntoResponse, Response},
-};
+use axum::{Router, http::Uri, middleware};
 use farm_api::error::ErrorCode;
 use farm_daemon::http::health_routes;
 
@@ -25,7 +20,6 @@ pub fn router(app: App) -> Router {
         .merge(pages::routes())
         .merge(repositories::routes())
         .fallback(nothing_here)
-        .method_not_allowed_fallback(wrong_method)
         .route_layer(middleware::from_fn_with_state(app.clone(), access::check))
         .layer(middleware::from_fn_with_state(app.clone(), identify))
         .with_state(app.clone())
@@ -36,12 +30,4 @@ pub fn router(app: App) -> Router {
 
 async fn nothing_here(uri: Uri) -> AppError {
     AppError::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path().escape_debug()))
-}
-
-/// There is no code of its own for this; the status says it.
-async fn wrong_method(method: Method, uri: Uri) -> Response {
-    let message = format!("{method} does nothing at {}", uri.path().escape_debug());
-    let mut response = AppError::bad_request(message).into_response();
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response
 }

@@ -23,6 +23,8 @@ use super::{
 };
 use crate::{farm::FarmArgs, output, up::Layout};
 
+/// What this program calls itself.
+const PROGRAM: &str = concat!("farm-admin/", env!("CARGO_PKG_VERSION"));
 #[derive(Args)]
 pub(crate) struct SelftestArgs {
     /// The farm [default: the one in the data folder, else that of FARM_SERVER]
@@ -46,7 +48,7 @@ fn patience(text: &str) -> Result<Duration, String> {
 
 pub(crate) fn run(farm: &FarmArgs, args: &SelftestArgs) -> anyhow::Result<()> {
     let server = server(farm, args)?;
-    let client = PeopleClient::new(Transport::new(&server, concat!("farm-admin/", env!("CARGO_PKG_VERSION")))?);
+    let client = PeopleClient::new(Transport::new(&server, PROGRAM)?.with_login("api/v1/token"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(test(&client, args, !farm.json))?;
     if farm.json {
