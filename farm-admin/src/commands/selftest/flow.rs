@@ -25,6 +25,7 @@ use crate::{farm::FarmArgs, output, up::Layout};
 
 /// What this program calls itself.
 const PROGRAM: &str = concat!("farm-admin/", env!("CARGO_PKG_VERSION"));
+
 #[derive(Args)]
 pub(crate) struct SelftestArgs {
     /// The farm [default: the one in the data folder, else that of FARM_SERVER]
