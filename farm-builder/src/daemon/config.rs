@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, thread};
 
-use farm_daemon::{LogConfig, http::HttpConfig};
+use farm_daemon::{KerberosConfig, LogConfig, http::HttpConfig};
 use farm_types::BuilderName;
 use serde::Deserialize;
 
@@ -59,6 +59,9 @@ pub struct Config {
     /// Where to serve health and metrics; nowhere by default.
     #[serde(default)]
     pub metrics: Option<HttpConfig>,
+    /// As whom this builder logs in at the hub where it has no token, and with which key.
+    #[serde(default)]
+    pub kerberos: KerberosConfig,
     /// How to log.
     #[serde(default)]
     pub log: LogConfig,
@@ -124,6 +127,10 @@ impl farm_daemon::Config for Config {
 
     fn log(&self) -> LogConfig {
         self.log.clone()
+    }
+
+    fn kerberos(&self) -> Option<&KerberosConfig> {
+        Some(&self.kerberos)
     }
 }
 
