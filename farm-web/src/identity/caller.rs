@@ -1,6 +1,6 @@
 //! A person who makes a request, and somebody who looks.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use farm_api::error::ErrorCode;
@@ -20,10 +20,10 @@ pub struct Caller {
     pub principal: String,
     /// How it is known who that is.
     pub way: Way,
-    /// Whether what came is a token, given for a ticket or made by hand.
-    pub by_token: bool,
     /// What that way is good for.
     pub scopes: Vec<Scope>,
+    /// For how long the ticket is good, if it came itself and not a token that was given for it.
+    pub ticket: Option<Duration>,
     /// Where the request comes from.
     pub address: String,
     /// What a form has to send along, when the person is known by the cookie of a session.

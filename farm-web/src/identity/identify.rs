@@ -71,7 +71,7 @@ async fn caller(
             })?;
             // What was given for a ticket a moment ago stands for the ticket.
             let way = if kind == TokenKind::Login { Way::Ticket } else { Way::Token };
-            Caller { by_token: true, ..person(known, way, scopes, address) }
+            person(known, way, scopes, address)
         }
         Credentials::Session(token) => {
             // A cookie that is too old is nothing that anybody said.
@@ -83,7 +83,8 @@ async fn caller(
         Credentials::Ticket(ticket) => {
             let accepted = accept(app, ticket).await?;
             *proof = Some(accepted.reply);
-            person(by_principal(app, accepted.principal).await?, Way::Ticket, all, address)
+            let known = by_principal(app, accepted.principal).await?;
+            Caller { ticket: Some(accepted.lifetime), ..person(known, Way::Ticket, all, address) }
         }
         Credentials::None => match app.config.local_user.clone() {
             Some(user) => person(by_principal(app, user).await?, Way::Local, all, address),
@@ -93,7 +94,7 @@ async fn caller(
 }
 
 fn person(known: KnownPerson, way: Way, scopes: Vec<Scope>, address: String) -> Caller {
-    Caller { person: known.person, principal: known.principal, way, by_token: false, scopes, address, csrf: None }
+    Caller { person: known.person, principal: known.principal, way, scopes, ticket: None, address, csrf: None }
 }
 
 async fn by_principal(app: &App, principal: String) -> Result<KnownPerson> {

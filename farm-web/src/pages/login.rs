@@ -61,9 +61,7 @@ fn ask(app: &App, visitor: &Visitor, next: &Next, problem: Option<String>) -> Re
 pub async fn page(State(app): State<App>, visitor: Visitor, Query(next): Query<Next>) -> Result<Response> {
     match &visitor.0 {
         Some(Caller { way: Way::Local | Way::Session, .. }) => Ok(Redirect::to(next.path()).into_response()),
-        Some(caller) if caller.way == Way::Ticket && !caller.by_token => {
-            begin(&app, caller.actor(), Scope::ALL.to_vec(), &next).await
-        }
+        Some(caller) if caller.ticket.is_some() => begin(&app, caller.actor(), Scope::ALL.to_vec(), &next).await,
         _ => ask(&app, &visitor, &next, None),
     }
 }
@@ -101,7 +99,8 @@ async fn begin(app: &App, actor: Actor, scopes: Vec<Scope>, next: &Next) -> Resu
     let digest = token.digest();
     app.db(move |conn| access::log_in(conn, &actor, &digest, TokenKind::Session, &scopes, seconds)).await?;
     let mut response = Redirect::to(next.path()).into_response();
-    let cookie = session_cookie(&token, seconds).ok_or_else(|| AppError::Mistake("a cookie is no header".to_owned()))?;
+    let cookie =
+        session_cookie(&token, seconds).ok_or_else(|| AppError::Mistake("a cookie is no header".to_owned()))?;
     response.headers_mut().insert(header::SET_COOKIE, cookie);
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
