@@ -9,8 +9,13 @@ use crate::{DbError, Result, access, pool::connect};
 #[derive(Debug, thiserror::Error)]
 pub enum IntroductionError {
     /// The database, or the way to it, does not take us for who we should be.
-    #[error("the database does not let this process in: {0}")]
-    NotLetIn(String),
+    #[error("the database does not let this process in: {why}; {cure}")]
+    NotLetIn {
+        /// What libpq says.
+        why: String,
+        /// What to do about it.
+        cure: &'static str,
+    },
     /// We came in as somebody else.
     #[error(
         "this process came to the database as the role {found}, and has to be {expected}: put user={expected} into the \
@@ -47,6 +52,26 @@ const FINAL_WORDS: [&str; 12] = [
     "is not permitted to log in",
 ];
 
+/// What an operator can do about some of them.
+const CURES: [(&str, &str); 8] = [
+    ("GSSAPI authentication failed", "see pg_ident.conf: the principal of this process has no such role"),
+    ("no pg_hba.conf entry", "add a line to pg_hba.conf, as farm-admin's documents have it"),
+    ("integrity check failed", "make the keytab anew: the KDC has another key for its principal"),
+    ("Preauthentication failed", "make the keytab anew: the KDC has another key for its principal"),
+    ("revoked", "the KDC has disabled the principal of this process: ask who runs the realm"),
+    (
+        "not found in Kerberos database",
+        "make that principal, or put into the configuration's database the host name that it has",
+    ),
+    ("No Kerberos credentials", "name a keytab in the configuration: client_keytab in [kerberos]"),
+    ("Clock skew", "set the clocks by NTP"),
+];
+
+fn cure(why: &str) -> &'static str {
+    let found = CURES.iter().find(|(words, _)| why.contains(words));
+    found.map_or("see the configuration's database, and the log of PostgreSQL", |(_, cure)| *cure)
+}
+
 /// Connects once, says in the log who this process is to the database, and refuses to go on as somebody else. A database that
 /// is not there yet is no error: it is waited for elsewhere.
 pub async fn introduce(conninfo: &str, role: &'static str) -> Result<(), IntroductionError> {
@@ -69,7 +94,9 @@ pub async fn introduce(conninfo: &str, role: &'static str) -> Result<(), Introdu
             Ok(())
         }
         Err(DbError::Unavailable(why)) if FINAL_WORDS.iter().any(|words| why.contains(words)) => {
-            Err(IntroductionError::NotLetIn(why.split_whitespace().collect::<Vec<_>>().join(" ")))
+            let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+            let cure = cure(&why);
+            Err(IntroductionError::NotLetIn { why, cure })
         }
         Err(error) => {
             warn!(%error, "the database is not there yet");

@@ -30,7 +30,8 @@ pub struct Config {
     /// Connections to it at the most, besides the one that listens; 8 by default.
     #[serde(default = "pool_size")]
     pub pool_size: usize,
-    /// How old a connection to it may become, in seconds: so long may somebody stay whom the KDC shut out; 600 by default.
+    /// How old a connection to it may become, in seconds: so long may a process stay that was shut out and has no good ticket any
+    /// more; 600 by default.
     #[serde(default = "farm_db::pool::max_age_seconds")]
     pub connection_max_age_seconds: u64,
     /// Where artifacts wait that go to S3; a store in a folder has its own place for them.

@@ -3,6 +3,7 @@
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    middleware::from_fn_with_state,
     routing::{get, post, put},
 };
 use farm_daemon::http::health_routes;
@@ -28,6 +29,7 @@ pub(crate) fn router(hub: Shared) -> Router {
         .route("/hub/v1/blobs/{sha256}", put(calls::blobs::blob))
         .route("/hub/v1/finish", post(calls::finish::finish).layer(DefaultBodyLimit::max(calls::finish::MAX_END)))
         .route("/hub/v1/release", post(calls::release::release))
+        .layer(from_fn_with_state(Shared::clone(&hub), calls::token::ask_for_ticket))
         .with_state(hub)
         .merge(health)
 }

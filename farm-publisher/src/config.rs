@@ -12,7 +12,8 @@ use serde::Deserialize;
 pub struct Config {
     /// How to reach the database, in libpq's words: `host=db.example.org dbname=farm user=farm_publisher`.
     pub database: String,
-    /// How old a connection to it may become, in seconds: so long may somebody stay whom the KDC shut out; 600 by default.
+    /// How old a connection to it may become, in seconds: so long may a process stay that was shut out and has no good ticket any
+    /// more; 600 by default.
     #[serde(default = "farm_db::pool::max_age_seconds")]
     pub connection_max_age_seconds: u64,
     /// Where the blobs are.

@@ -26,7 +26,8 @@ pub struct Config {
     /// How many connections to it at the most.
     #[serde(default = "pool_size")]
     pub pool_size: usize,
-    /// How old a connection to it may become, in seconds: so long may somebody stay whom the KDC shut out; 600 by default.
+    /// How old a connection to it may become, in seconds: so long may a process stay that was shut out and has no good ticket any
+    /// more; 600 by default.
     #[serde(default = "farm_db::pool::max_age_seconds")]
     pub connection_max_age_seconds: u64,
     /// Where uploads wait that go to S3; a store in a folder has its own place for them.
@@ -42,8 +43,8 @@ pub struct Config {
     /// Whether everybody has to be known before anything is shown; no by default.
     #[serde(default)]
     pub require_login: bool,
-    /// How long the token is good that a tool gets for a ticket, in seconds; 600 by default. Longer lives nobody whom the KDC
-    /// shut out.
+    /// How long the token is good that a tool gets for a ticket, in seconds; 600 by default, and never longer than the
+    /// ticket.
     #[serde(default = "login_seconds")]
     pub login_seconds: u32,
     /// How long a browser's session lasts, in seconds; 12 hours by default.

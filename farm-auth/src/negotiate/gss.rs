@@ -18,12 +18,17 @@ pub(super) fn explain(error: Error, service: &str) -> NegotiateError {
         Some((_, detail)) if error.minor != 0 => detail.strip_suffix(')').unwrap_or(detail).to_owned(),
         _ => text.replace(" (Unknown error)", ""),
     };
+    let routine = (error.major & MajorFlags::from_bits_retain(0xff << 16)).bits();
+    // Also while a login is under way: the ticket was good when it began.
+    let expired = [MajorFlags::GSS_S_CONTEXT_EXPIRED, MajorFlags::GSS_S_CREDENTIALS_EXPIRED];
+    if expired.map(|flag| flag.bits()).contains(&routine) {
+        return NegotiateError::Expired;
+    }
     if error.minor == 0 {
-        let routine = error.major & MajorFlags::from_bits_retain(0xff << 16);
-        if routine.bits() == MajorFlags::GSS_S_DEFECTIVE_TOKEN.bits() {
+        if routine == MajorFlags::GSS_S_DEFECTIVE_TOKEN.bits() {
             return NegotiateError::Malformed { said };
         }
-        if routine.bits() == MajorFlags::GSS_S_BAD_MECH.bits() {
+        if routine == MajorFlags::GSS_S_BAD_MECH.bits() {
             return NegotiateError::NotKerberos;
         }
     }

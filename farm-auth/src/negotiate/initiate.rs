@@ -34,6 +34,10 @@ impl Initiator {
     pub fn finish(mut self, reply: &[u8]) -> Result<(), NegotiateError> {
         let service = self.service;
         let not_proven = |said: String| NegotiateError::ServerNotProven { service: service.clone(), said };
+        let failed = |error| match explain(error, &service) {
+            NegotiateError::Expired => NegotiateError::Expired,
+            error => not_proven(error.to_string()),
+        };
         if reply.is_empty() {
             return Err(not_proven("its answer has no token".to_owned()));
         }
@@ -42,10 +46,10 @@ impl Initiator {
             Ok(_) if self.context.is_complete() => match self.context.flags() {
                 Ok(flags) if flags.contains(CtxFlags::GSS_C_MUTUAL_FLAG) => Ok(()),
                 Ok(_) => Err(not_proven("it proved nothing".to_owned())),
-                Err(error) => Err(not_proven(explain(error, &service).to_string())),
+                Err(error) => Err(failed(error)),
             },
             Ok(_) => Err(not_proven("it wants a second round".to_owned())),
-            Err(error) => Err(not_proven(explain(error, &service).to_string())),
+            Err(error) => Err(failed(error)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use farm_testing::Realm;
+use farm_testing::{DEADLINE, Realm, eventually_blocking};
 
 use crate::side::{Env, Side, person, refused, server, token, token_of, with};
 
@@ -24,6 +24,19 @@ fn an_expired_ticket_is_told_from_none() {
     let env = with(&realm, &[Realm::ticket(&realm.kinit_for("alice", Duration::from_secs(600)))]);
     let mut later = Side::start_at("+1h", &["initiate", "localhost"], &env);
     refused(&later.says(), "Expired", "has expired: run kinit");
+}
+
+#[test]
+fn a_ticket_that_expires_during_the_login_is_not_taken_for_a_false_server() {
+    let realm = Realm::shared();
+    let mut server = server(&realm);
+    realm.add_person("alice");
+    let env = with(&realm, &[Realm::ticket(&realm.kinit_for("alice", Duration::from_secs(2)))]);
+    let mut client = Side::start(&["initiate", "localhost"], &env);
+    let reply = server.ask(&token_of(&mut client)).split(' ').next_back().unwrap().to_owned();
+    let is_over = || setback("localhost", &env).starts_with("refused Expired").then_some(());
+    eventually_blocking("the end of the ticket", DEADLINE, is_over);
+    refused(&client.ask(&reply), "Expired", "has expired: run kinit");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 use axum::{
     Json,
-    extract::State,
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use farm_api::{LoginToken, error::ErrorCode};
@@ -19,20 +20,19 @@ use crate::{
 };
 
 /// Gives a builder a token for its ticket.
-pub(crate) async fn token(State(hub): State<Shared>, Origin(address): Origin, headers: HeaderMap) -> Response {
-    match log_in(&hub, &address, &headers).await {
-        Ok((login, reply)) => {
-            let proof = [(header::WWW_AUTHENTICATE, www_authenticate(&reply))];
-            (proof, [(header::CACHE_CONTROL, "no-store")], Json(login)).into_response()
-        }
-        Err(error) => {
-            let mut response = error.into_response();
-            if response.status() == StatusCode::UNAUTHORIZED && hub.acceptor.is_some() {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, www_authenticate(&[]));
-            }
-            response
-        }
+pub(crate) async fn token(State(hub): State<Shared>, Origin(address): Origin, headers: HeaderMap) -> Result<Response> {
+    let (login, reply) = log_in(&hub, &address, &headers).await?;
+    let proof = [(header::WWW_AUTHENTICATE, www_authenticate(&reply))];
+    Ok((proof, [(header::CACHE_CONTROL, "no-store")], Json(login)).into_response())
+}
+
+/// Says on every refusal of somebody unknown that a ticket would do: builders log in when they are asked.
+pub(crate) async fn ask_for_ticket(State(hub): State<Shared>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if response.status() == StatusCode::UNAUTHORIZED && hub.acceptor.is_some() {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, www_authenticate(&[]));
     }
+    response
 }
 
 async fn log_in(hub: &Shared, address: &str, headers: &HeaderMap) -> Result<(LoginToken, Vec<u8>)> {

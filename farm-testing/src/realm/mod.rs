@@ -102,6 +102,11 @@ impl Realm {
         self.kdc.administer(&["modprinc", "-allow_tix", principal]);
     }
 
+    /// Lets a principal have tickets for so long at the most, its own and those that others get for it.
+    pub fn limit(&self, principal: &str, lifetime: Duration) {
+        self.kdc.administer(&["modprinc", "-maxlife", &format!("{} seconds", lifetime.as_secs()), principal]);
+    }
+
     /// Stops the KDC for good. Tickets and keys stay as they are.
     pub fn stop(&self) {
         self.kdc.stop();
@@ -110,6 +115,13 @@ impl Realm {
     /// How often the KDC has given somebody a ticket for a keytab or a password: logins, as opposed to uses of a ticket.
     pub fn logins(&self) -> usize {
         self.kdc.log().iter().filter(|line| line.contains("AS_REQ") && line.contains("ISSUE")).count()
+    }
+
+    /// The same of one principal.
+    pub fn logins_of(&self, principal: &str) -> usize {
+        let asked = format!(" {principal}@{} for ", self.name());
+        let is_login = |line: &&String| line.contains("AS_REQ") && line.contains("ISSUE") && line.contains(&asked);
+        self.kdc.log().iter().filter(is_login).count()
     }
 
     /// The environment of a process in this realm that has neither ticket nor key.

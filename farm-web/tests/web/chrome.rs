@@ -1,6 +1,9 @@
 //! A real browser without a window, spoken to in its own protocol.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use farm_testing::{DEADLINE, eventually};
 use futures::{SinkExt as _, StreamExt as _};
@@ -38,8 +41,15 @@ pub struct Chrome {
 impl Chrome {
     /// Starts a browser whose pages run their scripts, or do not.
     pub async fn start(scripts: bool) -> Self {
+        Self::start_with(scripts, |_, _| {}).await
+    }
+
+    /// The same, with more options or environment, or something in the folder of its profile.
+    pub async fn start_with(scripts: bool, more: impl FnOnce(&mut Command, &Path)) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let mut process = Command::new(program())
+        let mut command = Command::new(program());
+        more(&mut command, profile.path());
+        let mut process = command
             .args(OPTIONS)
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .stdin(Stdio::null())
