@@ -31,6 +31,7 @@ async fn measure() -> anyhow::Result<()> {
             sources: vec![source.clone()],
             results,
             limits: BuildLimits::default(),
+            network: false,
         };
         let (events, mut listener) = mpsc::channel(64);
         let began = Instant::now();

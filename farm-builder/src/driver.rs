@@ -36,6 +36,8 @@ pub struct BuildRequest {
     pub results: PathBuf,
     /// What the build may use up.
     pub limits: BuildLimits,
+    /// Whether the build may use the network of the host, if its platform lets builds do so. Else it has a loopback of its own.
+    pub network: bool,
 }
 
 /// What a build may use up.

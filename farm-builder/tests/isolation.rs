@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{net::TcpListener, time::Duration};
+use std::{collections::BTreeSet, net::TcpListener, time::Duration};
 
 use common::{Build, driver, script, shared_data};
 
@@ -22,6 +22,67 @@ async fn a_build_has_a_loopback_of_its_own_and_no_network() {
     assert!(built.log.contains("interfaces: lo\n"), "{}", built.log);
     assert!(built.log.contains("the loopback is up\n"), "{}", built.log);
     assert!(!built.log.lines().any(|line| line == "REACHED THE HOST"), "{}", built.log);
+}
+
+/// What a build that looks for the network finds: on a loopback of its own, or on the host's, where somebody listens.
+fn looks_around(port: u16) -> String {
+    let look = format!(
+        "echo interfaces: $(tail -n +3 /proc/net/dev | cut -d: -f1)
+         (echo > /dev/tcp/127.0.0.1/{port}) 2>/dev/null && echo REACHED THE HOST
+         echo resolver: $(cat /etc/resolv.conf | sha256sum)
+         echo hosts: $(cat /etc/hosts | sha256sum)
+         echo rights: $(grep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/self/status)"
+    );
+    script(&[("PREP", &look), ("BUILD", &look)])
+}
+
+/// The lines of a log that begin so, as a set.
+fn lines<'a>(log: &'a str, start: &str) -> BTreeSet<&'a str> {
+    log.lines().filter(|line| line.starts_with(start)).collect()
+}
+
+async fn looking_around(network: bool, platform: bool, port: u16) -> String {
+    let mut build = Build::new("mini12", &[&looks_around(port)]);
+    (build.request.network, build.request.platform.network) = (network, platform);
+    let built = build.run(&driver(shared_data()).await).await;
+    built.packages();
+    built.log
+}
+
+#[tokio::test]
+async fn a_build_that_may_use_the_network_has_that_of_the_host_and_no_other_right_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let log = looking_around(true, true, listener.local_addr().unwrap().port()).await;
+    assert_eq!(log.lines().filter(|line| *line == "REACHED THE HOST").count(), 2, "{log}");
+    let devices = std::fs::read_to_string("/proc/net/dev").unwrap();
+    let devices: Vec<_> = devices.lines().skip(2).map(|line| line.split(':').next().unwrap().trim()).collect();
+    assert_eq!(lines(&log, "interfaces:"), BTreeSet::from([&*format!("interfaces: {}", devices.join(" "))]));
+    for (line, file) in [("resolver:", "/etc/resolv.conf"), ("hosts:", "/etc/hosts")] {
+        let text = std::fs::read(file).unwrap();
+        let expected = format!("{line} {} -", hex(&text));
+        assert_eq!(lines(&log, line), BTreeSet::from([&*expected]), "{log}");
+    }
+    let rights = "rights: CapEff: 0000000000000000 CapBnd: 0000000000000000 NoNewPrivs: 1";
+    assert_eq!(lines(&log, "rights:"), BTreeSet::from([rights]));
+    assert!(log.lines().any(|line| line == "[farm] this build has the network of the host"), "{log}");
+}
+
+#[tokio::test]
+async fn a_build_has_no_network_unless_both_the_job_and_the_platform_are_for_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for (network, platform) in [(false, false), (false, true), (true, false)] {
+        let log = looking_around(network, platform, port).await;
+        assert!(!log.lines().any(|line| line == "REACHED THE HOST"), "{log}");
+        assert_eq!(lines(&log, "interfaces:"), BTreeSet::from(["interfaces: lo"]), "{log}");
+        let told = log.lines().any(|line| line == "[farm] the platform lets no build use the network any more");
+        assert_eq!(told, network, "{log}");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The hub: what builders call. It hands out tasks, renews leases, and takes logs and artifacts.
 //!
 //! - [`Config`] and [`run`]: the daemon; [`Server`]: the same in two steps;
-//! - `calls`: a file per call of [`farm_api::hub`], the table of them in `routes`;
+//! - `calls`: a file per call of [`farm_api::hub`], the table of them in [`routes`];
 //! - `waiting`: builders that wait for a task, and who of them is woken; `listen`: what wakes them;
 //! - `handout`: tasks on their way to a builder, which go back to the queue if it does not get them;
 //! - `caller`: who calls, and with which lease; `error`: how a call is refused.
@@ -22,4 +22,5 @@ mod tokens;
 mod waiting;
 
 pub use config::Config;
+pub use routes::routes;
 pub use run::{Server, run};

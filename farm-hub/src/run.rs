@@ -47,11 +47,12 @@ impl Server {
     pub async fn run(self) -> anyhow::Result<()> {
         let Self { hub, listener } = self;
         let (address, shutdown) = (listener.address().clone(), hub.shutdown.clone());
+        let router = routes::router(Arc::clone(&hub))?;
         let mut parts = Supervisor::new(shutdown.clone());
         parts.spawn("the listener", listen::listen(Arc::clone(&hub)));
         parts.spawn("the look for forgotten tasks", listen::rescan(Arc::clone(&hub)));
-        parts.spawn("the word that all is ready", tell_ready(Arc::clone(&hub), address));
-        parts.spawn("the HTTP server", serve(listener, routes::router(hub), shutdown));
+        parts.spawn("the word that all is ready", tell_ready(hub, address));
+        parts.spawn("the HTTP server", serve(listener, router, shutdown));
         parts.wait().await
     }
 }

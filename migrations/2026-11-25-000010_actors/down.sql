@@ -31,6 +31,6 @@ ALTER FUNCTION farm.withdraw_job RENAME TO cancel_job;
 ALTER FUNCTION farm.hand_in RENAME TO submit;
 GRANT EXECUTE ON FUNCTION farm.submit, farm.cancel_job, farm.retry_job TO farm_web;
 DROP FUNCTION farm.known_blob, farm.may_build, farm.end_upload, farm.begin_upload, farm.stay_within, farm.bytes_of, farm.uploads_of,
-  farm.jobs_waiting;
+  farm.jobs_waiting, farm.one_at_a_time;
 DROP INDEX farm.job_open;
 ALTER TABLE farm.job DROP COLUMN open, DROP COLUMN bytes, DROP COLUMN network;

@@ -18,11 +18,24 @@ CREATE FUNCTION farm.jobs_waiting(p_person int) RETURNS bigint LANGUAGE sql STAB
   $$ SELECT count(*) FROM farm.job WHERE person_id = p_person AND open $$;
 CREATE FUNCTION farm.uploads_of(p_person int) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS
   $$ SELECT count(*) FROM farm.upload WHERE person_id = p_person $$;
--- What is kept for a person: sources and results of jobs, and what is on its way.
+-- What is kept for a person: sources and results of jobs, what was brought and is in no job yet, and what is on its way.
 CREATE FUNCTION farm.bytes_of(p_person int) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
   SELECT ((SELECT coalesce(sum(bytes), 0) FROM farm.job WHERE person_id = p_person)
+        + (SELECT coalesce(sum(b.size), 0) FROM farm.brought r JOIN farm.blob b ON b.digest = r.digest WHERE r.person_id = p_person
+             AND NOT EXISTS (SELECT FROM farm.source s JOIN farm.job j ON j.id = s.job_id
+                             WHERE s.digest = r.digest AND j.person_id = p_person))
         + (SELECT coalesce(sum(size), 0) FROM farm.upload WHERE person_id = p_person))::bigint
 $$;
+
+-- The person of an actor who is about to use something up. Whoever does that twice at the same time waits here for the first to
+-- be done, so that the second is counted after it. Nothing that holds another lock comes here.
+CREATE FUNCTION farm.one_at_a_time(p_actor farm.actor) RETURNS int LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  v_person int := farm.person_of((p_actor).principal);
+BEGIN
+  PERFORM FROM farm.person WHERE id = v_person FOR NO KEY UPDATE;
+  RETURN v_person;
+END $$;
 
 -- Refuses with every limit that would be exceeded.
 CREATE FUNCTION farm.stay_within(p_person int, p_jobs int, p_uploads int, p_bytes bigint, p_sources int) RETURNS void
@@ -46,7 +59,7 @@ END $$;
 CREATE FUNCTION farm.begin_upload(p_actor farm.actor, p_digest farm.sha256, p_size bigint) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
-  v_person int := farm.person_of((p_actor).principal);
+  v_person int := farm.one_at_a_time(p_actor);
   v_id uuid;
 BEGIN
   UPDATE farm.upload SET touched_at = now() WHERE person_id = v_person AND digest = p_digest AND size = p_size RETURNING id INTO v_id;
@@ -97,7 +110,7 @@ CREATE FUNCTION farm.submit(p_actor farm.actor, p_key text, p_request farm.sha25
     OUT o_job bigint, OUT o_created boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
-  v_person int := farm.person_of((p_actor).principal);
+  v_person int := farm.one_at_a_time(p_actor);
   v_missing text;
 BEGIN
   -- What came before was allowed then; a request whose answer was lost must not be refused now.

@@ -153,6 +153,7 @@ impl<D: Driver> Workshop<D> {
                 sources,
                 results: folder.join("results"),
                 limits: self.limits(lease),
+                network: lease.network,
             },
             Err(error) => return fetch_failed(format!("cannot name the build's folder: {error}")),
         };

@@ -53,6 +53,12 @@ impl Attempt<'_> {
     /// Builds everything.
     pub async fn run(&mut self) -> Result<Vec<BuiltFile>, End> {
         self.journal.stage(Stage::Chroot).await;
+        match (self.request.network, self.request.platform.network) {
+            (true, true) => self.journal.say("this build has the network of the host").await,
+            // It did when the job was accepted.
+            (true, false) => self.journal.say("the platform lets no build use the network any more").await,
+            (false, _) => {}
+        }
         self.bring_sources().await?;
         let clock = farm_clock(self.cancel);
         self.tree = self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?;

@@ -207,7 +207,8 @@ impl<'a, 'b> Source<'a, 'b> {
     async fn run(&mut self, script: Script) -> Result<i32, End> {
         let source =
             (script == Script::Source).then(|| self.attempt.folder.join("in").join(source_name(self.position)));
-        let order = Order::Run { chroot: self.chroot.clone(), script, source };
+        let network = self.attempt.request.network && self.attempt.request.platform.network;
+        let order = Order::Run { chroot: self.chroot.clone(), script, source, network };
         let code = self.attempt.run_script(&order, script).await?;
         Ok(if (100..128).contains(&code) || code > 228 { code - 100 } else { code })
     }

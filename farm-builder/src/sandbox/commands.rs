@@ -54,23 +54,16 @@ fn to_log(command: &mut Command) -> io::Result<()> {
     Ok(())
 }
 
-/// One of [`Script`]s as the build user, who has no right at all, in a chroot without network.
-pub fn build_user(root: &Path, script: Script, source: Option<&Path>) -> anyhow::Result<Command> {
+/// One of [`Script`]s as the build user, who has no right at all, in a chroot; `network` as the host has it, or none.
+pub fn build_user(root: &Path, script: Script, source: Option<&Path>, network: bool) -> anyhow::Result<Command> {
     let mut command = bubblewrap()?;
     // bubblewrap maps its caller, so the caller must be the build user already: else "user 1000" inside is root outside.
     command.uid(BUILD_ID).gid(BUILD_ID);
     let id = BUILD_ID.to_string();
-    command.args([
-        "--unshare-user",
-        "--uid",
-        &id,
-        "--gid",
-        &id,
-        "--disable-userns",
-        "--unshare-net",
-        "--cap-drop",
-        "ALL",
-    ]);
+    command.args(["--unshare-user", "--uid", &id, "--gid", &id, "--disable-userns", "--cap-drop", "ALL"]);
+    if !network {
+        command.arg("--unshare-net");
+    }
     command.arg("--bind").arg(root).arg("/").args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/dev/shm"]);
     if let Some(source) = source {
         command.arg("--ro-bind").arg(source).arg("/builddir/source.src.rpm");

@@ -8,6 +8,7 @@
 
 mod collect;
 mod commands;
+mod names;
 mod order;
 mod scene;
 mod steps;

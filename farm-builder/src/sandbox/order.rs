@@ -48,6 +48,8 @@ pub enum Order {
         script: Script,
         /// The source package that the script sees.
         source: Option<PathBuf>,
+        /// Whether the script has the network of the host. Else it has a loopback of its own.
+        network: bool,
     },
     /// Pick packages out of a chroot in which nothing runs any more.
     Collect {

@@ -8,8 +8,9 @@ use std::{
 use anyhow::Context as _;
 
 use super::{
-    Answer, Chroot, Dnf, Order, collect,
+    Answer, Chroot, Dnf, Order, Script, collect,
     commands::{build_user, chroot_root, copy, on_scene, remove, run},
+    names,
     scene::{Scene, folder},
 };
 
@@ -26,12 +27,7 @@ pub fn carry_out(order: Order) -> anyhow::Result<Answer> {
         Order::Install { chroot, packages, results, dnf, explain } => {
             install(&chroot, &packages, results.as_deref(), &dnf, explain)
         }
-        Order::Run { chroot, script, source } => {
-            let scene = Scene::new()?;
-            let root = scene.chroot(&chroot)?;
-            let source = source.map(|path| scene.show(&path, "source.src.rpm")).transpose()?;
-            Ok(Answer::Exit(run(&mut build_user(&root, script, source.as_deref())?)?))
-        }
+        Order::Run { chroot, script, source, network } => run_script(&chroot, script, source.as_deref(), network),
         Order::Collect { chroot, kind, into, most_bytes } => {
             Ok(Answer::Collected(collect::collect(&chroot.changes.join("upper"), kind, &into, most_bytes)?))
         }
@@ -105,6 +101,17 @@ fn install(
         forget_results(&chroot.tree.join("cache"))?;
     }
     Ok(Answer::Exit(exit))
+}
+
+fn run_script(chroot: &Chroot, script: Script, source: Option<&Path>, network: bool) -> anyhow::Result<Answer> {
+    let scene = Scene::new()?;
+    let root = scene.chroot(chroot)?;
+    let source = source.map(|path| scene.show(path, "source.src.rpm")).transpose()?;
+    if network {
+        // Each time: a package that was installed since may have brought its own.
+        names::as_here(&root).context("cannot let the chroot resolve names as this host does")?;
+    }
+    Ok(Answer::Exit(run(&mut build_user(&root, script, source.as_deref(), network)?)?))
 }
 
 /// Removes from a shared cache what dnf has kept of one build's own repository.

@@ -103,6 +103,7 @@ impl Build {
             sources,
             results,
             limits: BuildLimits::default(),
+            network: false,
         };
         Self { request, cancel: CancellationToken::new(), cancel_at: None, folder }
     }

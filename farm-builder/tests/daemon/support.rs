@@ -84,8 +84,14 @@ impl Farm {
 
     /// A job of these source packages on `mini12-x86_64`.
     pub async fn job(&self, sources: &[PathBuf]) -> JobId {
+        self.job_with(sources, |_| {}).await
+    }
+
+    /// The same, with something said of the job.
+    pub async fn job_with(&self, sources: &[PathBuf], change: impl FnOnce(&mut intake::Submission)) -> JobId {
         let mut submission = testing::submission(&mut self.conn(), "alice");
         submission.sources.clear();
+        change(&mut submission);
         let mut about = Vec::new();
         for (n, path) in sources.iter().enumerate() {
             let bytes = fs_err::read(path).unwrap();

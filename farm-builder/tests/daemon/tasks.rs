@@ -1,10 +1,13 @@
 //! Tasks that come to their end.
 
+use std::net::TcpListener;
+
 use farm_auth::Token;
+use farm_db::{operator, testing};
 use farm_testing::{Process, Spec, srpm};
 
 use crate::{
-    common::SMALL,
+    common::{SMALL, platform},
     support::{Farm, leftovers, write_token},
 };
 
@@ -35,6 +38,24 @@ async fn a_package_that_does_not_build_brings_its_cause_and_the_lines_that_say_w
     assert_eq!(farm.attempts(job, "cause || '/' || stage"), "check/check");
     assert!(farm.attempts(job, "excerpt").contains("FAIL: adds"));
     assert_eq!(farm.artifacts(job), "build.log.gz");
+}
+
+#[tokio::test]
+async fn a_job_that_may_use_the_network_reaches_what_listens_on_the_host_and_another_does_not() {
+    let farm = Farm::start();
+    let mut recipe = platform("mini12");
+    recipe.network = true;
+    operator::put_platform(&mut farm.conn(), &testing::operator(), &recipe).unwrap();
+    let right = "network".parse().unwrap();
+    operator::set_grant(&mut farm.conn(), &testing::operator(), &right, "alice", true).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let reach = format!("(echo > /dev/tcp/127.0.0.1/{})", listener.local_addr().unwrap().port());
+    let source = [Spec::named("reacher").build(&reach).srpm()];
+    let _builder = farm.builder("reacher", "");
+    let jobs = [farm.job_with(&source, |job| job.network = true).await, farm.job(&source).await];
+    assert_eq!(farm.ended(jobs[0]).await, "succeeded", "{}", farm.log(jobs[0]).await);
+    assert_eq!(farm.ended(jobs[1]).await, "failed", "{}", farm.log(jobs[1]).await);
+    assert!(farm.log(jobs[1]).await.contains("Connection refused"));
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ use axum::{
 
 use crate::metrics;
 
+/// The paths of [`health_routes`], for those who list what a daemon answers.
+pub const HEALTH_ROUTES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// `/healthz` (the process answers), `/readyz` (it can do its work; if not, 503 and why), `/metrics`.
 ///
 /// `ready` decides, and says in a sentence what is missing. Merge these routes into the daemon's own.
@@ -20,10 +23,11 @@ where
     R: Fn() -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<(), String>> + Send,
 {
+    let [health, readyz, numbers_of_it] = HEALTH_ROUTES;
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(move || readiness(ready())))
-        .route("/metrics", get(numbers))
+        .route(health, get(|| async { "ok\n" }))
+        .route(readyz, get(move || readiness(ready())))
+        .route(numbers_of_it, get(numbers))
 }
 
 async fn readiness(ready: impl Future<Output = Result<(), String>>) -> Response {

@@ -12,7 +12,7 @@ mod trace;
 pub use address::{Address, ParseAddressError};
 pub use client::ClientAddress;
 pub use config::HttpConfig;
-pub use health::health_routes;
+pub use health::{HEALTH_ROUTES, health_routes};
 pub use listener::{Listener, Peer};
 pub use serve::{serve, serve_health};
 pub use tls::TlsConfig;

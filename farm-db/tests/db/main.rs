@@ -1,6 +1,7 @@
 //! The verbs on a real database, a clone for each test; and what is true of the schema as a whole.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod after;
 mod faults;
 mod fence;

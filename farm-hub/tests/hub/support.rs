@@ -161,7 +161,7 @@ pub struct Builder {
     http: reqwest::Client,
     url: String,
     name: String,
-    token: String,
+    pub token: String,
     pub instance: Uuid,
 }
 

@@ -1,0 +1,83 @@
+//! Which function writes down what.
+
+use std::collections::BTreeMap;
+
+use crate::support::{database, texts};
+
+/// Every function that changes something and that a process of the farm or an operator may call, and the actions that it writes down;
+/// or, in parentheses, why it writes down nothing. A new function belongs into this list, and its actions into the test of all verbs.
+pub const ACTIONS: &[(&str, &str)] = &[
+    ("accept", "accept"),
+    ("append_log", "(a piece of a log decides nothing)"),
+    ("begin_upload", "begin upload"),
+    ("builder_log_in", "log in"),
+    ("caller_by_principal", "(who comes for the first time is known from then on, and does nothing yet)"),
+    ("caller_by_token", "(only when a token was used last)"),
+    ("cancel_job", "cancel"),
+    ("claim", "claim"),
+    ("enable_platform", "enable, disable"),
+    ("end_upload", "upload"),
+    ("finish", "finish"),
+    ("forget_tokens", "(they had ended by themselves)"),
+    ("hello", "hello"),
+    ("known_blob", "(it changes nothing but to know who asks)"),
+    ("log_in", "log in"),
+    ("log_out", "log out"),
+    ("make_token", "make token"),
+    ("postpone", "(a decision that was not taken)"),
+    ("publish_again", "(what is published in the end is written down)"),
+    ("published", "publish"),
+    ("put_bucket", "put bucket"),
+    ("put_builder", "put builder"),
+    ("put_group", "put group"),
+    ("put_limits", "set limits"),
+    ("put_person", "enable, disable"),
+    ("put_platform", "put platform"),
+    ("reap", "reap"),
+    ("reject", "reject"),
+    ("release", "release"),
+    ("remove_group", "remove group"),
+    ("renew", "(a sign of life)"),
+    ("retry_job", "retry"),
+    ("revoke_token", "revoke token"),
+    ("seal_log", "(the same log in another place)"),
+    ("set_builder_state", "enable, disable, drain"),
+    ("set_grant", "grant, take back"),
+    ("set_member", "add member, remove member"),
+    ("stage_began", "(a sign of life)"),
+    ("submit", "submit"),
+    ("take_submitted", "(it locks a row)"),
+];
+
+/// Those that a process may call, and those for operators: the verbs with an actor that no function of ours calls in turn.
+const CALLED: &str = "
+    SELECT DISTINCT p.proname::text AS text FROM pg_proc p
+    WHERE p.pronamespace = 'farm'::regnamespace AND p.provolatile = 'v' AND p.prorettype <> 'trigger'::regtype
+      AND (EXISTS (SELECT FROM pg_roles r WHERE r.rolname LIKE 'farm\\_%' AND r.rolname <> 'farm_owner'
+                   AND has_function_privilege(r.oid, p.oid, 'EXECUTE'))
+           OR p.prosecdef AND p.proargtypes[0] = 'farm.actor'::regtype)
+    ORDER BY 1";
+
+#[test]
+fn every_function_that_changes_something_says_what_it_writes_down_or_why_nothing() {
+    let (_db, mut conn) = database();
+    let found = texts(&mut conn, CALLED);
+    let listed: Vec<_> = ACTIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(found, listed);
+}
+
+#[test]
+fn a_function_writes_down_what_the_list_says_and_one_that_writes_down_nothing_does_not_try() {
+    let (_db, mut conn) = database();
+    // What a function does itself or has done by the one that ends attempts.
+    let bodies = texts(
+        &mut conn,
+        "SELECT p.proname || ' ' || p.prosrc AS text FROM pg_proc p WHERE p.pronamespace = 'farm'::regnamespace",
+    );
+    let bodies: BTreeMap<_, _> = bodies.iter().filter_map(|body| body.split_once(' ')).collect();
+    for (name, actions) in ACTIONS {
+        let body = bodies[name];
+        let records = body.contains("farm.record(") || body.contains("farm.end_attempt(");
+        assert_eq!(records, !actions.starts_with('('), "{name}: {actions}");
+    }
+}

@@ -1,0 +1,275 @@
+//! What is written down of what everybody does.
+
+use diesel::PgConnection;
+use farm_api::access::{AuditFilter, Limits};
+use farm_db::{
+    Actor, access, blobs,
+    intake::{self, Decided, Decision, ReadSource, Submission},
+    operator,
+    publish::{self, Repository},
+    queue,
+    testing::{self, TestBuilder},
+};
+use farm_testing::TestDb;
+use farm_types::{BuilderState, Digest, JobId, Outcome, Scope, TokenKind, Way};
+
+use super::actions::ACTIONS;
+use crate::support::{PLATFORM, database, execute, expire_leases, text};
+
+/// The test below does all this, in this order: action, object, actor, way, and the process that wrote it down. An operator comes as the
+/// superuser of the test's server; everybody else through the process that is there for it.
+const EXPECTED: &str = "
+put platform  | platform a-x86_64       | test           | operator | superuser
+enable        | person alice            | test           | operator | superuser
+disable       | person alice            | test           | operator | superuser
+enable        | person alice            | test           | operator | superuser
+set limits    | person alice            | test           | operator | superuser
+set limits    | everybody               | test           | operator | superuser
+put bucket    | bucket results          | test           | operator | superuser
+put group     | group packagers         | test           | operator | superuser
+add member    | group packagers         | test           | operator | superuser
+add member    | group packagers         | test           | operator | superuser
+remove member | group packagers         | test           | operator | superuser
+grant         | right submit:results    | test           | operator | superuser
+take back     | right submit:results    | test           | operator | superuser
+grant         | right own:*             | test           | operator | superuser
+grant         | right admin             | test           | operator | superuser
+remove group  | group packagers         | test           | operator | superuser
+put builder   | builder one             | test           | operator | superuser
+disable       | platform a-x86_64       | boss           | session  | farm_web
+enable        | platform a-x86_64       | boss           | session  | farm_web
+put bucket    | bucket results          | boss           | session  | farm_web
+drain         | builder one             | boss           | session  | farm_web
+disable       | builder one             | boss           | session  | farm_web
+enable        | builder one             | boss           | session  | farm_web
+log in        | person alice            | alice          | ticket   | farm_web
+log in        | person alice            | alice          | ticket   | farm_web
+log out       | person alice            | alice          | session  | farm_web
+make token    | token 3                 | alice          | ticket   | farm_web
+revoke token  | token 3                 | alice          | session  | farm_web
+log in        | builder one             | builder/one@X  | ticket   | farm_hub
+begin upload  | blob 0101               | alice          | token    | farm_web
+upload        | blob 0101               | alice          | token    | farm_web
+submit        | job 1                   | alice          | token    | farm_web
+accept        | job 1                   | farm_validator | daemon   | farm_validator
+hello         | builder one             | builder/one@X  | lease    | farm_hub
+claim         | task 1                  | builder/one@X  | lease    | farm_hub
+finish        | task 1                  | builder/one@X  | lease    | farm_hub
+publish       | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
+submit        | job 2                   | alice          | token    | farm_web
+reject        | job 2                   | farm_validator | daemon   | farm_validator
+submit        | job 3                   | alice          | token    | farm_web
+accept        | job 3                   | farm_validator | daemon   | farm_validator
+claim         | task 2                  | builder/one@X  | lease    | farm_hub
+release       | task 2                  | builder/one@X  | lease    | farm_hub
+cancel        | job 3                   | alice          | token    | farm_web
+retry         | job 3                   | test           | operator | superuser
+claim         | task 2                  | builder/one@X  | lease    | farm_hub
+reap          | task 2                  | farm_janitor   | daemon   | farm_janitor
+cancel        | job 3                   | boss           | session  | farm_web
+";
+
+/// The connections of the farm's processes, and of an operator.
+struct Farm {
+    operator: PgConnection,
+    web: PgConnection,
+    hub: PgConnection,
+    validator: PgConnection,
+    janitor: PgConnection,
+    publisher: PgConnection,
+}
+
+fn person(name: &str, way: Way) -> Actor {
+    Actor { principal: name.to_owned(), way, address: Some("192.0.2.7".to_owned()) }
+}
+
+#[test]
+fn everything_that_anybody_causes_leaves_a_line_with_who_did_what_to_what_and_how_that_is_known() {
+    let (db, operator) = database();
+    let mut farm = Farm {
+        operator,
+        web: db.connect_as("farm_web"),
+        hub: db.connect_as("farm_hub"),
+        validator: db.connect_as("farm_validator"),
+        janitor: db.connect_as("farm_janitor"),
+        publisher: db.connect_as("farm_publisher"),
+    };
+    operators_set_the_farm_up(&mut farm);
+    an_administrator_looks_after_it(&mut farm);
+    everybody_logs_in_and_out(&mut farm);
+    a_job_is_built_and_published(&mut farm);
+    a_job_is_turned_down(&mut farm);
+    a_job_is_given_back_lost_and_cancelled(&mut farm);
+    let lines = |text: &str| text.trim().lines().map(squeezed).collect::<Vec<_>>();
+    assert_eq!(lines(&written(&db)), lines(EXPECTED));
+}
+
+/// Every action that the table of functions has is done above, and no other.
+#[test]
+fn every_action_there_is_is_among_those() {
+    let done: std::collections::BTreeSet<_> =
+        EXPECTED.trim().lines().map(|line| line.split('|').next().unwrap().trim()).collect();
+    let recorded = ACTIONS.iter().filter(|(_, actions)| !actions.starts_with('('));
+    let known: std::collections::BTreeSet<_> = recorded.flat_map(|(_, actions)| actions.split(", ")).collect();
+    assert_eq!(done, known);
+}
+
+fn squeezed(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The audit, oldest first. Of digests the first bytes are enough.
+fn written(db: &TestDb) -> String {
+    let mut entries =
+        access::audit(&mut db.connect(), &AuditFilter { limit: Some(1000), ..AuditFilter::default() }).unwrap();
+    entries.reverse();
+    let lines = entries.iter().map(|entry| {
+        let object = entry.object.replace(&"01".repeat(32), "0101");
+        let process = entry.process.strip_prefix("role ").unwrap();
+        let process = if process.starts_with("farm_") { process } else { "superuser" };
+        let actor = entry.actor.strip_prefix("role ").unwrap_or(&entry.actor);
+        let address = matches!(entry.way, Way::Operator | Way::Daemon);
+        assert_eq!(entry.address.is_none(), address, "{entry:?}");
+        format!("{} | {object} | {actor} | {} | {process}", entry.action, entry.way)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn operators_set_the_farm_up(farm: &mut Farm) {
+    let (conn, test) = (&mut farm.operator, testing::operator());
+    for enabled in [true, false, true] {
+        operator::put_person(conn, &test, "alice", enabled).unwrap();
+    }
+    for whose in [Some("alice"), None] {
+        operator::put_limits(conn, &test, whose, &Limits { sources: Some(7), ..Limits::default() }).unwrap();
+    }
+    operator::put_bucket(conn, &test, &"results".parse().unwrap(), Some("what came of it"), None).unwrap();
+    operator::put_group(conn, &test, "packagers", "").unwrap();
+    for (member, is_in) in [("alice", true), ("*/admin@X", true), ("alice", false)] {
+        operator::set_member(conn, &test, "packagers", member, is_in).unwrap();
+    }
+    for (right, to, given) in [
+        ("submit:results", "@packagers", true),
+        ("submit:results", "@packagers", false),
+        ("own:*", "everyone", true),
+        ("admin", "boss", true),
+    ] {
+        operator::set_grant(conn, &test, &right.parse().unwrap(), to, given).unwrap();
+    }
+    operator::remove_group(conn, &test, "packagers").unwrap();
+    let new = operator::NewBuilder { token: None, principal: Some("builder/one@X"), platforms: None };
+    operator::put_builder(conn, &test, &"one".parse().unwrap(), &new).unwrap();
+}
+
+fn an_administrator_looks_after_it(farm: &mut Farm) {
+    let (conn, boss) = (&mut farm.web, person("boss", Way::Session));
+    for enabled in [false, true] {
+        operator::enable_platform(conn, &boss, &PLATFORM.parse().unwrap(), enabled).unwrap();
+    }
+    operator::put_bucket(conn, &boss, &"results".parse().unwrap(), None, Some(true)).unwrap();
+    for state in [BuilderState::Draining, BuilderState::Disabled, BuilderState::Enabled] {
+        operator::set_builder_state(conn, &boss, &"one".parse().unwrap(), state, None).unwrap();
+    }
+}
+
+fn everybody_logs_in_and_out(farm: &mut Farm) {
+    let conn = &mut farm.web;
+    let (ticket, session) = (person("alice", Way::Ticket), person("alice", Way::Session));
+    let secrets = [testing::digest(), testing::digest(), testing::digest()];
+    access::log_in(conn, &ticket, &secrets[0], TokenKind::Login, Scope::ALL, 600).unwrap();
+    access::log_in(conn, &ticket, &secrets[1], TokenKind::Session, Scope::ALL, 600).unwrap();
+    for _ in 0..2 {
+        // The second time there is nothing to end.
+        access::log_out(conn, &session, &secrets[1]).unwrap();
+    }
+    let new =
+        access::NewToken { person: "alice", digest: &secrets[2], name: "script", scopes: &[Scope::Read], days: 1 };
+    let token = access::make_token(conn, &ticket, &new).unwrap();
+    access::revoke_token(conn, &session, token).unwrap();
+    operator::builder_log_in(&mut farm.hub, "builder/one@X", "192.0.2.9", &testing::digest(), 600).unwrap();
+}
+
+fn submission(source: Digest) -> Submission {
+    Submission {
+        actor: person("alice", Way::Token),
+        key: uuid::Uuid::new_v4().to_string().parse().unwrap(),
+        request: testing::digest(),
+        title: String::new(),
+        bucket: "scratch".parse().unwrap(),
+        class: farm_types::Class::Normal,
+        targets: "auto".to_owned(),
+        timeout_seconds: None,
+        after: None,
+        network: false,
+        sources: vec![("a.src.rpm".to_owned(), source)],
+    }
+}
+
+fn submit(farm: &mut Farm) -> JobId {
+    let new = submission(Digest::from_bytes([1; 32]));
+    let (job, _) = intake::submit(&mut farm.web, &new).unwrap();
+    // Sent again, it is nothing new.
+    assert_eq!(intake::submit(&mut farm.web, &new).unwrap(), (job, false));
+    job
+}
+
+fn decide(farm: &mut Farm, job: JobId, decision: Decision) {
+    let decided = intake::decide_next(&mut farm.validator, |_, _| Some(decision)).unwrap();
+    assert_eq!(decided, Decided::Done(job));
+}
+
+fn accept(farm: &mut Farm, job: JobId) {
+    let source =
+        ReadSource { position: 1, name: "a".to_owned(), epoch: None, version: "1".to_owned(), release: "1".to_owned() };
+    let platforms = vec![PLATFORM.parse().unwrap()];
+    decide(farm, job, Decision::Accept { sources: vec![source], platforms, warnings: Vec::new() });
+}
+
+fn builder(farm: &mut Farm) -> TestBuilder {
+    let number = "SELECT id::text AS text FROM farm.builder";
+    TestBuilder::new(farm_types::BuilderId(text(&mut farm.operator, number).parse().unwrap()))
+}
+
+fn a_job_is_built_and_published(farm: &mut Farm) {
+    let (alice, source) = (person("alice", Way::Token), Digest::from_bytes([1; 32]));
+    let upload = blobs::begin_upload(&mut farm.web, &alice, &source, 1).unwrap();
+    assert_eq!(blobs::begin_upload(&mut farm.web, &alice, &source, 1).unwrap(), upload);
+    blobs::end_upload(&mut farm.web, &alice, upload).unwrap();
+    let job = submit(farm);
+    accept(farm, job);
+    let builder = builder(farm).restarted(&mut farm.hub);
+    let key = builder.claim_one(&mut farm.hub);
+    for _ in 0..2 {
+        // The answer was lost, so the end comes twice.
+        builder.finish(&mut farm.hub, &key, Outcome::Succeeded).unwrap();
+    }
+    let repository = Repository { bucket: "scratch".parse().unwrap(), platform: PLATFORM.parse().unwrap() };
+    let contents = publish::contents(&mut farm.publisher, &repository).unwrap().unwrap();
+    publish::published(&mut farm.publisher, &repository, &contents.reasons, 0).unwrap();
+}
+
+fn a_job_is_turned_down(farm: &mut Farm) {
+    let job = submit(farm);
+    let reason = farm_api::error::Reason { code: "bad".to_owned(), source: None, message: "it is bad".to_owned() };
+    decide(farm, job, Decision::Reject(vec![reason]));
+}
+
+fn a_job_is_given_back_lost_and_cancelled(farm: &mut Farm) {
+    let job = submit(farm);
+    accept(farm, job);
+    // In the life that it said hello in.
+    let instance = "SELECT instance::text AS text FROM farm.builder";
+    let mut builder = builder(farm);
+    builder.instance = text(&mut farm.operator, instance).parse().unwrap();
+    let key = builder.claim_one(&mut farm.hub);
+    queue::release(&mut farm.hub, builder.id, &key, "it has to go").unwrap();
+    assert_eq!(queue::cancel_job(&mut farm.web, &person("alice", Way::Token), job).unwrap(), 1);
+    // What changes nothing is nothing to write down.
+    assert_eq!(queue::cancel_job(&mut farm.web, &person("alice", Way::Token), job).unwrap(), 0);
+    assert_eq!(queue::retry_job(&mut farm.operator, &testing::operator(), job, false).unwrap(), 1);
+    builder.claim_one(&mut farm.hub);
+    expire_leases(&mut farm.operator);
+    assert_eq!(queue::reap(&mut farm.janitor, 0).unwrap(), 1);
+    execute(&mut farm.operator, "UPDATE farm.builder SET last_seen_at = now()");
+    assert_eq!(queue::cancel_job(&mut farm.web, &person("boss", Way::Session), job).unwrap(), 1);
+}

@@ -1,0 +1,140 @@
+//! How long a token is good.
+
+use diesel::PgConnection;
+use farm_db::{
+    DbError,
+    access::{self, NewToken},
+    operator, testing,
+};
+use farm_types::{Digest, Scope, TokenKind};
+
+use super::{grant, let_in};
+use crate::support::{database, execute, text};
+
+const ALICE: &str = "alice";
+
+fn make(conn: &mut PgConnection, name: &str) -> (i64, Digest) {
+    let digest = testing::digest();
+    let new = NewToken { person: ALICE, digest: &digest, name, scopes: &[Scope::Read], days: 1 };
+    (access::make_token(conn, &testing::person(ALICE), &new).unwrap(), digest)
+}
+
+fn log_in(conn: &mut PgConnection, kind: TokenKind) -> Result<Digest, DbError> {
+    let digest = testing::digest();
+    access::log_in(conn, &testing::person(ALICE), &digest, kind, Scope::ALL, 600).map(|_| digest)
+}
+
+fn is_good(conn: &mut PgConnection, token: &Digest) -> bool {
+    access::caller_by_token(conn, token).unwrap().is_some_and(|bearer| bearer.known.principal == ALICE)
+}
+
+#[test]
+fn a_person_who_is_shut_out_comes_in_no_way() {
+    let (_db, mut conn) = database();
+    let tokens = [
+        make(&mut conn, "script").1,
+        log_in(&mut conn, TokenKind::Login).unwrap(),
+        log_in(&mut conn, TokenKind::Session).unwrap(),
+    ];
+    assert!(tokens.iter().all(|token| is_good(&mut conn, token)));
+    let_in(&mut conn, ALICE, false);
+    assert!(!tokens.iter().any(|token| is_good(&mut conn, token)));
+    let shut_out =
+        |error: &DbError| matches!(error, DbError::Forbidden(why) if why == "alice was shut out by an administrator");
+    assert!(shut_out(&access::caller_by_principal(&mut conn, ALICE).unwrap_err()));
+    for kind in [TokenKind::Login, TokenKind::Session] {
+        assert!(shut_out(&log_in(&mut conn, kind).unwrap_err()));
+    }
+    let digest = testing::digest();
+    let new = NewToken { person: ALICE, digest: &digest, name: "another", scopes: &[Scope::Read], days: 1 };
+    for actor in [testing::person(ALICE), testing::operator()] {
+        assert!(shut_out(&access::make_token(&mut conn, &actor, &new).unwrap_err()), "{actor:?}");
+    }
+}
+
+#[test]
+fn tokens_and_sessions_end_by_themselves_and_are_forgotten() {
+    let (_db, mut conn) = database();
+    let tokens = [
+        make(&mut conn, "script").1,
+        log_in(&mut conn, TokenKind::Login).unwrap(),
+        log_in(&mut conn, TokenKind::Session).unwrap(),
+    ];
+    let kept = make(&mut conn, "kept").1;
+    let age = |conn: &mut PgConnection, by: &str| {
+        execute(
+            conn,
+            &format!(
+                "UPDATE farm.token SET expires_at = expires_at - interval '{by}' WHERE coalesce(name, '') <> 'kept'"
+            ),
+        )
+    };
+    assert_eq!(age(&mut conn, "1 day"), 3);
+    assert!(!tokens.iter().any(|token| is_good(&mut conn, token)));
+    let names = access::tokens(&mut conn, Some(ALICE)).unwrap();
+    assert_eq!(names.iter().map(|token| token.name.as_deref()).collect::<Vec<_>>(), [Some("kept")]);
+    make(&mut conn, "script");
+    assert_eq!(age(&mut conn, "2 days"), 3, "the name of one that is not good any more is free");
+    assert_eq!(access::forget_tokens(&mut conn).unwrap(), 3);
+    assert!(is_good(&mut conn, &kept));
+}
+
+#[test]
+fn a_builders_token_for_its_ticket_ends_by_itself_and_the_one_on_its_host_does_not() {
+    let (_db, mut conn) = database();
+    let (principal, host, login) = ("builder/one@X", testing::digest(), testing::digest());
+    let new = operator::NewBuilder { token: Some(host), principal: Some(principal), platforms: None };
+    operator::put_builder(&mut conn, &testing::operator(), &"one".parse().unwrap(), &new).unwrap();
+    operator::builder_log_in(&mut conn, principal, "192.0.2.7", &login, 600).unwrap();
+    let comes = |conn: &mut PgConnection, token| operator::builder_by_token(conn, token).unwrap().is_some();
+    assert!(comes(&mut conn, &host) && comes(&mut conn, &login));
+    assert!(access::caller_by_token(&mut conn, &login).unwrap().is_none(), "a builder is no person");
+    execute(&mut conn, "UPDATE farm.token SET expires_at = now()");
+    assert!(comes(&mut conn, &host) && !comes(&mut conn, &login));
+    let refused = operator::builder_log_in(&mut conn, "builder/two@X", "192.0.2.7", &testing::digest(), 600);
+    assert!(matches!(refused, Err(DbError::Forbidden(_))));
+    assert!(matches!(access::caller_by_principal(&mut conn, principal), Err(DbError::Forbidden(_))));
+}
+
+#[test]
+fn somebody_elses_token_is_none_that_one_could_revoke() {
+    let (_db, mut conn) = database();
+    let (id, token) = make(&mut conn, "script");
+    let (mallory, admin) = (testing::person("mallory"), testing::person("admin"));
+    let none = |error: DbError, id: i64| {
+        assert!(matches!(&error, DbError::NotFound(why) if *why == format!("you have no token {id}")), "{error}")
+    };
+    none(access::revoke_token(&mut conn, &mallory, id).unwrap_err(), id);
+    none(access::revoke_token(&mut conn, &mallory, 4711).unwrap_err(), 4711);
+    assert!(is_good(&mut conn, &token));
+    grant(&mut conn, "admin", "admin");
+    access::revoke_token(&mut conn, &admin, id).unwrap();
+    assert!(!is_good(&mut conn, &token));
+    none(access::revoke_token(&mut conn, &admin, id).unwrap_err(), id);
+    let (id, token) = make(&mut conn, "script");
+    access::revoke_token(&mut conn, &testing::person(ALICE), id).unwrap();
+    assert!(!is_good(&mut conn, &token));
+}
+
+#[test]
+fn a_token_is_made_for_oneself_or_by_an_operator() {
+    let (_db, mut conn) = database();
+    let digest = testing::digest();
+    let new = NewToken { person: ALICE, digest: &digest, name: "script", scopes: &[Scope::Admin], days: 1 };
+    let refused = access::make_token(&mut conn, &testing::person("mallory"), &new);
+    assert!(matches!(refused, Err(DbError::Forbidden(_))));
+    access::make_token(&mut conn, &testing::operator(), &new).unwrap();
+    assert!(is_good(&mut conn, &digest));
+    let again = access::make_token(&mut conn, &testing::person(ALICE), &NewToken { digest: &testing::digest(), ..new });
+    assert!(matches!(again, Err(DbError::Conflict(_))));
+}
+
+#[test]
+fn what_a_token_is_found_by_is_its_digest_and_nothing_else_is_kept() {
+    let (_db, mut conn) = database();
+    let secret = farm_types::Digest::from_bytes([7; 32]);
+    access::log_in(&mut conn, &testing::person(ALICE), &secret, TokenKind::Login, Scope::ALL, 600).unwrap();
+    assert_eq!(text(&mut conn, "SELECT encode(digest, 'hex') AS text FROM farm.token"), secret.to_string());
+    let written = text(&mut conn, "SELECT string_agg(a::text, '') AS text FROM farm.audit a");
+    assert!(!written.contains(&secret.to_string()), "the audit is no place for secrets");
+}
