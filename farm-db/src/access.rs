@@ -36,6 +36,9 @@ pub struct TokenBearer {
     pub scopes: Vec<Scope>,
     /// Until when.
     pub expires: Timestamp,
+    /// Whether it was begun with another token, as a session can be.
+    #[serde(default)]
+    pub derived: bool,
 }
 
 /// Who comes with a ticket, or is on the machine of a farm of one. Refuses builders, and who was shut out.
@@ -60,25 +63,34 @@ fn labels(scopes: &[Scope]) -> Vec<&'static str> {
     scopes.iter().map(|scope| scope.as_str()).collect()
 }
 
+/// A token to be given after a proof of who somebody is.
+#[derive(Debug, Clone, Copy)]
+pub struct Login<'a> {
+    /// Its digest.
+    pub token: &'a Digest,
+    /// What it is.
+    pub kind: TokenKind,
+    /// What it is good for.
+    pub scopes: &'a [Scope],
+    /// For how long.
+    pub seconds: u32,
+    /// The token that was the proof, with which it ends.
+    pub parent: Option<&'a Digest>,
+}
+
 /// Gives a person a token or session after a proof of who that is. Answers until when it is good.
-pub fn log_in(
-    conn: &mut PgConnection,
-    actor: &Actor,
-    token: &Digest,
-    kind: TokenKind,
-    scopes: &[Scope],
-    seconds: u32,
-) -> Result<Timestamp> {
+pub fn log_in(conn: &mut PgConnection, actor: &Actor, login: &Login<'_>) -> Result<Timestamp> {
     let query = sql_query(concat!(
         "SELECT to_jsonb(farm.log_in(",
         actor!(),
-        ", $4, $5::farm.token_kind, $6::farm.scope[], make_interval(secs => $7))) AS document"
+        ", $4, $5::farm.token_kind, $6::farm.scope[], make_interval(secs => $7), $8)) AS document"
     ));
     let query = bind!(query, actor)
-        .bind::<Binary, _>(token.as_bytes().as_slice())
-        .bind::<Text, _>(kind.as_str())
-        .bind::<Array<Text>, _>(labels(scopes))
-        .bind::<Double, _>(f64::from(seconds));
+        .bind::<Binary, _>(login.token.as_bytes().as_slice())
+        .bind::<Text, _>(login.kind.as_str())
+        .bind::<Array<Text>, _>(labels(login.scopes))
+        .bind::<Double, _>(f64::from(login.seconds))
+        .bind::<Nullable<Binary>, _>(login.parent.map(|digest| digest.as_bytes().as_slice()));
     document(conn, query)?.ok_or_else(|| DbError::Data("a token has no end".to_owned()))
 }
 

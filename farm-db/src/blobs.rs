@@ -82,7 +82,7 @@ pub fn begin_upload(conn: &mut PgConnection, actor: &Actor, digest: &Digest, siz
 pub fn find_upload(conn: &mut PgConnection, principal: &str, id: Uuid) -> Result<Upload> {
     let query = format!(
         "UPDATE farm.upload SET touched_at = now() WHERE id = $1
-           AND person_id = (SELECT p.id FROM farm.person p WHERE p.principal = $2) RETURNING {UPLOAD}"
+           AND person_id = (SELECT p.id FROM farm.person p WHERE p.principal = $2 AND p.enabled) RETURNING {UPLOAD}"
     );
     let query = sql_query(query).bind::<SqlUuid, _>(id).bind::<Text, _>(principal);
     document(conn, query)?

@@ -9,12 +9,14 @@ use farm_api::{
     hub::{Finish, Hello},
     recipe::{Recipe, Repository},
 };
-use farm_types::{BuilderId, Cause, Class, Digest, JobId, LeaseKey, Outcome, PlatformName, Way};
+use farm_types::{BuilderId, Cause, Class, Digest, JobId, LeaseKey, Outcome, PlatformName, Scope, TokenKind, Way};
 use serde_json::json;
 use uuid::Uuid;
 
+use jiff::Timestamp;
+
 use crate::{
-    Actor, Result, blobs,
+    Actor, Result, access, blobs,
     intake::{self, Submission},
     operator::{self, NewBuilder},
     queue,
@@ -47,6 +49,12 @@ pub fn brought(conn: &mut PgConnection, principal: &str, digest: &Digest, size: 
     let person = person(principal);
     let upload = blobs::begin_upload(conn, &person, digest, size).unwrap();
     blobs::end_upload(conn, &person, upload).unwrap();
+}
+
+/// Logs a person in with a token of all scopes, for ten minutes.
+pub fn log_in(conn: &mut PgConnection, actor: &Actor, token: &Digest, kind: TokenKind) -> Result<Timestamp> {
+    let login = access::Login { token, kind, scopes: Scope::ALL, seconds: 600, parent: None };
+    access::log_in(conn, actor, &login)
 }
 
 /// A platform that tasks can be made for.

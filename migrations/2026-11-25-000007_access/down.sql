@@ -1,4 +1,4 @@
-DROP FUNCTION farm.access_changed, farm.limits_of, farm.require, farm.sees_bucket, farm.sees, farm.may;
+DROP FUNCTION farm.access_changed, farm.limits_of, farm.require, farm.acting, farm.visible_buckets, farm.sees_bucket, farm.sees, farm.may;
 DROP VIEW farm.membership;
 DROP FUNCTION farm.matches, farm.builder_actor, farm.record, farm.process;
 DROP TABLE farm.audit, farm.brought, farm.token, farm.grant, farm.member_rule, farm.member, farm.group, farm.limits;

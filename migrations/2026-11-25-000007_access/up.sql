@@ -69,6 +69,8 @@ CREATE INDEX grant_group ON farm.grant (group_id) WHERE group_id IS NOT NULL;
 -- What a new farm lets everybody do who has a name: build on all platforms, into the bucket that is there to look at results.
 INSERT INTO farm.grant (what, object) VALUES
   ('submit', 'scratch'), ('build', NULL), ('class', 'normal'), ('class', 'background');
+-- And what everybody could do until now, in the buckets that were used.
+INSERT INTO farm.grant (what, object) SELECT DISTINCT 'submit'::farm.right, bucket FROM farm.job WHERE bucket <> 'scratch';
 
 -- What is in a bucket that is not public is seen by those alone who may see it.
 ALTER TABLE farm.bucket ADD COLUMN public boolean NOT NULL DEFAULT true;
@@ -84,6 +86,7 @@ CREATE TABLE farm.token (
   kind       farm.token_kind NOT NULL,
   person_id  int REFERENCES farm.person,
   builder_id int REFERENCES farm.builder,
+  parent     bigint REFERENCES farm.token ON DELETE CASCADE,   -- the token that a session was begun with, and ends with
   name       text CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,49}$'),
   scopes     farm.scope[] NOT NULL CHECK (cardinality(scopes) > 0),
   created_at timestamptz NOT NULL DEFAULT now(),
@@ -92,8 +95,12 @@ CREATE TABLE farm.token (
   UNIQUE (person_id, name),
   CHECK (num_nonnulls(person_id, builder_id) = 1),
   CHECK ((kind = 'api') = (name IS NOT NULL)),
-  CHECK (builder_id IS NULL OR kind = 'login')
+  CHECK (builder_id IS NULL OR kind = 'login'),
+  -- Whoever gets into a process for a moment cannot leave itself a key for ever.
+  CHECK (expires_at <= created_at + CASE kind WHEN 'login' THEN interval '1 day' WHEN 'session' THEN interval '31 days'
+                                              ELSE interval '367 days' END)
 );
+CREATE INDEX token_parent ON farm.token (parent) WHERE parent IS NOT NULL;
 CREATE INDEX token_builder ON farm.token (builder_id) WHERE builder_id IS NOT NULL;
 CREATE INDEX token_expires ON farm.token (expires_at);
 
@@ -139,6 +146,12 @@ LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
   v_process text := farm.process();
 BEGIN
+  -- A process cannot give itself out for an operator, nor for nobody.
+  IF (p_actor).way = 'operator' AND NOT pg_has_role(session_user, 'farm_owner', 'MEMBER') THEN
+    PERFORM farm.refuse('forbidden', format('the role %s is no operator of the farm', session_user));
+  ELSIF (p_actor).way IS NOT NULL AND (p_actor).principal IS NULL THEN
+    PERFORM farm.refuse('forbidden', 'somebody has to be who acts');
+  END IF;
   INSERT INTO farm.audit (actor, way, address, action, object, details, process)
     VALUES (coalesce((p_actor).principal, v_process), coalesce((p_actor).way, 'daemon'), (p_actor).address, p_action, p_object,
             jsonb_strip_nulls(coalesce(p_details, '{}')), v_process);
@@ -185,7 +198,8 @@ DECLARE
 BEGIN
   SELECT j.person_id, b.name, b.public INTO v_owner, v_bucket, v_public
     FROM farm.job j JOIN farm.bucket b ON b.name = j.bucket WHERE j.id = p_job;
-  RETURN coalesce(v_public OR (p_viewer IS NOT NULL AND (v_owner = p_viewer OR farm.may(p_viewer, 'see', v_bucket)))
+  RETURN coalesce(v_public OR (p_viewer IS NOT NULL AND (farm.may(p_viewer, 'see', v_bucket)
+                    OR (v_owner = p_viewer AND (SELECT enabled FROM farm.person WHERE id = p_viewer))))
                   OR pg_has_role(session_user, 'farm_owner', 'MEMBER'), false);
 END $$;
 
@@ -196,6 +210,27 @@ BEGIN
   RETURN EXISTS (SELECT FROM farm.bucket b WHERE b.name = p_bucket
                  AND (b.public OR (p_viewer IS NOT NULL AND farm.may(p_viewer, 'see', b.name))
                       OR pg_has_role(session_user, 'farm_owner', 'MEMBER')));
+END $$;
+
+-- The buckets of which somebody sees everything, for lists.
+CREATE FUNCTION farm.visible_buckets(p_viewer int) RETURNS SETOF farm.slug LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  RETURN QUERY SELECT b.name FROM farm.bucket b WHERE farm.sees_bucket(p_viewer, b.name);
+END $$;
+
+-- The person of an actor, who has to be let in.
+CREATE FUNCTION farm.acting(p_actor farm.actor) RETURNS int LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  v_person int;
+BEGIN
+  IF (p_actor).principal IS NULL THEN
+    PERFORM farm.refuse('forbidden', 'somebody has to be who acts');
+  END IF;
+  v_person := farm.person_of((p_actor).principal);
+  IF NOT (SELECT enabled FROM farm.person WHERE id = v_person) THEN
+    PERFORM farm.refuse('forbidden', format('%s was shut out by an administrator', (p_actor).principal));
+  END IF;
+  RETURN v_person;
 END $$;
 
 -- Refuses an actor without a right. An operator is who came to the database itself as somebody who owns the farm.

@@ -27,7 +27,7 @@ CREATE FUNCTION farm.caller_by_principal(p_principal text) RETURNS jsonb LANGUAG
 DECLARE
   v_id int;
 BEGIN
-  IF EXISTS (SELECT FROM farm.builder WHERE principal = p_principal) THEN
+  IF p_principal LIKE 'builder/%' OR EXISTS (SELECT FROM farm.builder WHERE principal = p_principal) THEN
     PERFORM farm.refuse('forbidden', format('%s is a builder, and builders speak to the hub alone', p_principal));
   END IF;
   v_id := farm.person_of(p_principal);
@@ -42,23 +42,28 @@ CREATE FUNCTION farm.caller_by_token(p_digest farm.sha256) RETURNS jsonb LANGUAG
 DECLARE
   v_caller jsonb;
 BEGIN
-  SELECT jsonb_build_object('person', p.id, 'principal', p.principal, 'kind', t.kind, 'scopes', to_jsonb(t.scopes), 'expires', t.expires_at)
+  SELECT jsonb_build_object('person', p.id, 'principal', p.principal, 'kind', t.kind, 'scopes', to_jsonb(t.scopes), 'expires', t.expires_at,
+      'derived', t.parent IS NOT NULL)
     INTO v_caller FROM farm.token t JOIN farm.person p ON p.id = t.person_id
-    WHERE t.digest = p_digest AND t.expires_at > now() AND p.enabled;
+    WHERE t.digest = p_digest AND t.expires_at > now() AND p.enabled
+      AND NOT EXISTS (SELECT FROM farm.builder b WHERE b.principal = p.principal);
   IF FOUND THEN
     UPDATE farm.token SET used_at = now() WHERE digest = p_digest AND coalesce(used_at, '-infinity') < now() - interval '1 minute';
   END IF;
   RETURN v_caller;
 END $$;
 
--- Gives a person a token or a session after a proof of who that is. Answers until when it is good.
-CREATE FUNCTION farm.log_in(p_actor farm.actor, p_digest farm.sha256, p_kind farm.token_kind, p_scopes farm.scope[], p_lifetime interval)
+-- Gives a person a token or a session after a proof of who that is. Answers until when it is good. What is begun with a token
+-- ends with it.
+CREATE FUNCTION farm.log_in(p_actor farm.actor, p_digest farm.sha256, p_kind farm.token_kind, p_scopes farm.scope[], p_lifetime interval,
+    p_parent farm.sha256)
 RETURNS timestamptz LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   v_expires timestamptz;
 BEGIN
-  INSERT INTO farm.token (digest, kind, person_id, scopes, expires_at)
-    VALUES (p_digest, p_kind, (farm.caller_by_principal((p_actor).principal)->>'person')::int, p_scopes, now() + p_lifetime)
+  INSERT INTO farm.token (digest, kind, person_id, scopes, expires_at, parent)
+    VALUES (p_digest, p_kind, (farm.caller_by_principal((p_actor).principal)->>'person')::int, p_scopes, now() + p_lifetime,
+            (SELECT t.id FROM farm.token t WHERE t.digest = p_parent))
     RETURNING expires_at INTO v_expires;
   PERFORM farm.record(p_actor, 'log in', 'person ' || (p_actor).principal,
     jsonb_build_object('kind', p_kind, 'scopes', to_jsonb(p_scopes), 'expires', v_expires));
@@ -81,7 +86,7 @@ RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   v_id bigint;
 BEGIN
-  IF p_person <> (p_actor).principal OR (p_actor).way = 'operator' THEN
+  IF p_person IS DISTINCT FROM (p_actor).principal OR (p_actor).way = 'operator' THEN
     PERFORM farm.require(p_actor, 'admin', NULL);
   END IF;
   -- The name of one that is not good any more is free again.
@@ -104,8 +109,8 @@ DECLARE
   v_person text;
   v_name text;
 BEGIN
-  SELECT p.principal, t.name INTO v_person, v_name FROM farm.token t JOIN farm.person p ON p.id = t.person_id
-    WHERE t.id = p_token AND t.kind <> 'login';
+  SELECT coalesce(p.principal, 'builder ' || b.name), t.name INTO v_person, v_name FROM farm.token t
+    LEFT JOIN farm.person p ON p.id = t.person_id LEFT JOIN farm.builder b ON b.id = t.builder_id WHERE t.id = p_token;
   IF v_person IS DISTINCT FROM (p_actor).principal OR (p_actor).way = 'operator' THEN
     -- Whether somebody else has a token of that number is nobody's business.
     IF v_person IS NULL OR NOT ((p_actor).way = 'operator' OR farm.may(farm.person_of((p_actor).principal), 'admin', NULL)) THEN
@@ -118,14 +123,14 @@ BEGIN
   PERFORM farm.access_changed();
 END $$;
 
--- The tokens and sessions of a person, of everybody for NULL; no secrets.
+-- The tokens and sessions of a person; for NULL those of everybody, with those that were given for tickets. No secrets.
 CREATE FUNCTION farm.tokens_of(p_principal text) RETURNS SETOF jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
   RETURN QUERY
-    SELECT jsonb_build_object('id', t.id, 'person', p.principal, 'kind', t.kind, 'name', t.name, 'scopes', to_jsonb(t.scopes),
+    SELECT jsonb_build_object('id', t.id, 'person', coalesce(p.principal, 'builder ' || b.name), 'kind', t.kind, 'name', t.name, 'scopes', to_jsonb(t.scopes),
       'created', t.created_at, 'expires', t.expires_at, 'used', t.used_at)
-    FROM farm.token t JOIN farm.person p ON p.id = t.person_id
-    WHERE t.kind <> 'login' AND t.expires_at > now() AND (p_principal IS NULL OR p.principal = p_principal)
+    FROM farm.token t LEFT JOIN farm.person p ON p.id = t.person_id LEFT JOIN farm.builder b ON b.id = t.builder_id
+    WHERE t.expires_at > now() AND (p_principal IS NULL OR (p.principal = p_principal AND t.kind <> 'login'))
     ORDER BY p.principal, t.kind, t.name, t.id;
 END $$;
 

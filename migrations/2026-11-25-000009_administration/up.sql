@@ -196,6 +196,9 @@ BEGIN
   INSERT INTO farm.builder AS b (name, token_digest, principal, platforms) VALUES (p_name, p_digest, p_principal, p_platforms)
     ON CONFLICT (name) DO UPDATE SET token_digest = coalesce(excluded.token_digest, b.token_digest),
       principal = coalesce(excluded.principal, b.principal), platforms = excluded.platforms;
+  -- What was given to whoever came so before is good no more.
+  DELETE FROM farm.token WHERE builder_id = (SELECT id FROM farm.builder WHERE name = p_name)
+    OR person_id = (SELECT id FROM farm.person WHERE principal = p_principal);
   PERFORM farm.record(p_actor, 'put builder', 'builder ' || p_name,
     jsonb_build_object('principal', p_principal, 'new_token', p_digest IS NOT NULL, 'platforms', to_jsonb(p_platforms)));
   PERFORM farm.access_changed();

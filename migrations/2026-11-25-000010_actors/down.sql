@@ -25,7 +25,7 @@ BEGIN
     END LOOP;
   END LOOP;
 END $$;
-DROP FUNCTION farm.retry_job, farm.cancel_job, farm.require_job, farm.may_change, farm.submit;
+DROP FUNCTION farm.retry_job, farm.may_go_again, farm.cancel_job, farm.require_job, farm.may_change, farm.submit;
 ALTER FUNCTION farm.reopen_job RENAME TO retry_job;
 ALTER FUNCTION farm.withdraw_job RENAME TO cancel_job;
 ALTER FUNCTION farm.hand_in RENAME TO submit;

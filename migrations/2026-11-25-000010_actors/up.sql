@@ -31,7 +31,7 @@ $$;
 -- be done, so that the second is counted after it. Nothing that holds another lock comes here.
 CREATE FUNCTION farm.one_at_a_time(p_actor farm.actor) RETURNS int LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
-  v_person int := farm.person_of((p_actor).principal);
+  v_person int := farm.acting(p_actor);
 BEGIN
   PERFORM FROM farm.person WHERE id = v_person FOR NO KEY UPDATE;
   RETURN v_person;
@@ -47,7 +47,7 @@ BEGIN
   SELECT string_agg(format('%s: %s of at most %s', what, asked, allowed), '; ') INTO v_over FROM (VALUES
     ('jobs_waiting', CASE WHEN p_jobs > 0 THEN farm.jobs_waiting(p_person) + p_jobs END, v_limits.jobs_waiting::bigint),
     ('uploads', CASE WHEN p_uploads > 0 THEN farm.uploads_of(p_person) + p_uploads END, v_limits.uploads),
-    ('bytes', CASE WHEN p_bytes > 0 THEN farm.bytes_of(p_person) + p_bytes END, v_limits.bytes),
+    ('bytes', CASE WHEN p_bytes IS NOT NULL THEN farm.bytes_of(p_person) + p_bytes END, v_limits.bytes),
     ('sources', p_sources::bigint, v_limits.sources)) AS l(what, asked, allowed) WHERE asked > allowed;
   IF v_over IS NOT NULL THEN
     PERFORM farm.refuse('limit', format('this is more than you may use at once (%s); wait for jobs to end, remove what is not '
@@ -78,7 +78,7 @@ CREATE FUNCTION farm.end_upload(p_actor farm.actor, p_upload uuid) RETURNS void 
 DECLARE
   v_upload farm.upload;
 BEGIN
-  DELETE FROM farm.upload WHERE id = p_upload AND person_id = farm.person_of((p_actor).principal) RETURNING * INTO v_upload;
+  DELETE FROM farm.upload WHERE id = p_upload AND person_id = farm.acting(p_actor) RETURNING * INTO v_upload;
   IF NOT FOUND THEN
     PERFORM farm.refuse('not_found', 'there is no such upload of yours; ask for a new one');
   END IF;
@@ -99,7 +99,7 @@ END $$;
 CREATE FUNCTION farm.known_blob(p_actor farm.actor, p_digest farm.sha256) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
-  RETURN (SELECT size FROM farm.blob WHERE digest = p_digest AND farm.may_build(farm.person_of((p_actor).principal), p_digest));
+  RETURN (SELECT size FROM farm.blob WHERE digest = p_digest AND farm.may_build(farm.acting(p_actor), p_digest));
 END $$;
 
 -- Hands in a job. The same key with the same request answers the same job, with another request it is refused.
@@ -134,7 +134,9 @@ BEGIN
   IF v_missing IS NOT NULL THEN
     PERFORM farm.refuse('not_found', format('these files were not uploaded: %s', v_missing));
   END IF;
-  PERFORM farm.stay_within(v_person, 1, 0, 0, cardinality(p_digests));
+  -- What was brought counts already.
+  PERFORM farm.stay_within(v_person, 1, 0, (SELECT coalesce(sum(b.size), 0)::bigint FROM farm.blob b WHERE b.digest = ANY (p_digests)
+    AND NOT EXISTS (SELECT FROM farm.brought r WHERE r.digest = b.digest AND r.person_id = v_person)), cardinality(p_digests));
   SELECT h.o_job, h.o_created INTO o_job, o_created
     FROM farm.hand_in((p_actor).principal, p_key, p_request, p_title, p_bucket, p_class, p_targets, p_timeout, p_after, p_names, p_digests) h;
   IF o_created THEN
@@ -163,7 +165,7 @@ BEGIN
     PERFORM farm.require(p_actor, 'change', NULL);
     RETURN;
   END IF;
-  v_person := farm.person_of((p_actor).principal);
+  v_person := farm.acting(p_actor);
   IF v_job.id IS NULL OR NOT farm.sees(v_person, p_job) THEN
     PERFORM farm.refuse('not_found', format('there is no job %s', p_job));
   END IF;
@@ -187,6 +189,27 @@ BEGIN
   RETURN v_count;
 END $$;
 
+-- A job is built again in the name of who handed it in, who has to have the rights to it and the room for it still.
+CREATE FUNCTION farm.may_go_again(p_job bigint) RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  v_job farm.job;
+  v_lacks text;
+BEGIN
+  PERFORM FROM farm.person p JOIN farm.job j ON j.person_id = p.id WHERE j.id = p_job FOR NO KEY UPDATE OF p;
+  SELECT * INTO v_job FROM farm.job WHERE id = p_job;
+  SELECT string_agg(DISTINCT farm.right_text(what, object), ', ') INTO v_lacks FROM (
+    VALUES ('submit'::farm.right, v_job.bucket::text), ('class', v_job.class::text), ('network', CASE WHEN v_job.network THEN '' END)
+    UNION ALL SELECT 'build', t.platform FROM farm.task t WHERE t.job_id = p_job AND t.state IN ('failed', 'cancelled')) AS r(what, object)
+    WHERE object IS NOT NULL AND NOT farm.may(v_job.person_id, what, nullif(object, ''));
+  IF v_lacks IS NOT NULL THEN
+    PERFORM farm.refuse('forbidden', format('job %s is not built again: it takes the right “%s”, which whoever handed it in has not, '
+      'or no more', p_job, v_lacks));
+  END IF;
+  IF NOT v_job.open THEN
+    PERFORM farm.stay_within(v_job.person_id, 1, 0, NULL, 0);
+  END IF;
+END $$;
+
 ALTER FUNCTION farm.retry_job RENAME TO reopen_job;
 REVOKE EXECUTE ON FUNCTION farm.reopen_job FROM farm_web;
 CREATE FUNCTION farm.retry_job(p_actor farm.actor, p_job bigint, p_failed_only boolean) RETURNS int
@@ -195,6 +218,7 @@ DECLARE
   v_count int;
 BEGIN
   PERFORM farm.require_job(p_actor, p_job);
+  PERFORM farm.may_go_again(p_job);
   v_count := farm.reopen_job(p_job, p_failed_only);
   IF v_count > 0 THEN
     PERFORM farm.record(p_actor, 'retry', 'job ' || p_job, jsonb_build_object('tasks', v_count));

@@ -1,9 +1,14 @@
 DROP FUNCTION farm.published;
 ALTER FUNCTION farm.count_publication RENAME TO published;
-GRANT EXECUTE ON FUNCTION farm.published TO farm_publisher;
-DROP FUNCTION farm.gone, farm.leased_source, farm.prove, farm.finish, farm.end_attempt, farm.claim, farm.hello;
+DROP FUNCTION farm.publish_again, farm.seal_log;
+ALTER FUNCTION farm.give_reason_to_publish RENAME TO publish_again;
+ALTER FUNCTION farm.put_log_together RENAME TO seal_log;
+GRANT EXECUTE ON FUNCTION farm.published, farm.publish_again TO farm_publisher;
+GRANT EXECUTE ON FUNCTION farm.seal_log TO farm_janitor;
+DROP FUNCTION farm.gone, farm.leased_source, farm.has_delivered, farm.deliver, farm.prove, farm.finish, farm.end_attempt, farm.claim, farm.hello;
 ALTER FUNCTION farm.take_result RENAME TO finish;
 ALTER FUNCTION farm.close_attempt RENAME TO end_attempt;
 ALTER FUNCTION farm.take_tasks RENAME TO claim;
 ALTER FUNCTION farm.begin_life RENAME TO hello;
 GRANT EXECUTE ON FUNCTION farm.hello, farm.claim, farm.finish TO farm_hub;
+DROP TABLE farm.delivered;

@@ -47,7 +47,36 @@ BEGIN
       CASE p_outcome WHEN 'lost' THEN 'reap' ELSE 'release' END, 'task ' || p_lease.task_id,
       jsonb_build_object('attempt', p_lease.attempt, 'builder', p_lease.builder_id, 'message', p_message));
   END IF;
+  DELETE FROM farm.delivered WHERE task_id = p_lease.task_id AND attempt = p_lease.attempt;
   RETURN farm.close_attempt(p_lease, p_outcome, p_cause, p_message);
+END $$;
+
+-- What was brought under a lease: an attempt ends with that and with nothing else that the farm has.
+CREATE TABLE farm.delivered (
+  task_id bigint NOT NULL,
+  attempt int NOT NULL,
+  digest  farm.sha256 NOT NULL REFERENCES farm.blob,
+  PRIMARY KEY (task_id, attempt, digest),
+  FOREIGN KEY (task_id, attempt) REFERENCES farm.attempt
+);
+CREATE INDEX delivered_blob ON farm.delivered (digest);
+
+-- A blob is in the store that was brought under a lease.
+CREATE FUNCTION farm.deliver(p_builder int, p_task bigint, p_attempt int, p_token uuid, p_digest farm.sha256, p_size bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  PERFORM farm.hold(p_builder, p_task, p_attempt, p_token);
+  INSERT INTO farm.blob (digest, size) VALUES (p_digest, p_size) ON CONFLICT (digest) DO NOTHING;
+  INSERT INTO farm.delivered (task_id, attempt, digest) VALUES (p_task, p_attempt, p_digest) ON CONFLICT DO NOTHING;
+END $$;
+
+-- Whether a blob of that size was brought under the lease already.
+CREATE FUNCTION farm.has_delivered(p_builder int, p_task bigint, p_attempt int, p_token uuid, p_digest farm.sha256, p_size bigint)
+RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  PERFORM farm.prove(p_builder, p_task, p_attempt, p_token);
+  RETURN EXISTS (SELECT FROM farm.delivered d JOIN farm.blob b ON b.digest = d.digest
+                 WHERE d.task_id = p_task AND d.attempt = p_attempt AND d.digest = p_digest AND b.size = p_size);
 END $$;
 
 -- Ends an attempt with what came of it. Sent again after a lost answer it changes nothing and is no error.
@@ -59,9 +88,17 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   v_held boolean := EXISTS (SELECT FROM farm.lease WHERE task_id = p_task AND attempt = p_attempt AND token = p_token
                             AND builder_id = p_builder FOR UPDATE);
+  v_missing text;
 BEGIN
+  SELECT string_agg(x.name, ', ') INTO v_missing FROM jsonb_to_recordset(p_artifacts) AS x(name text, digest text)
+    WHERE v_held AND NOT EXISTS (SELECT FROM farm.delivered d WHERE d.task_id = p_task AND d.attempt = p_attempt
+                                 AND d.digest = decode(x.digest, 'hex'));
+  IF v_missing IS NOT NULL THEN
+    PERFORM farm.refuse('not_found', format('these artifacts were not delivered, or are of another size: %s', v_missing));
+  END IF;
   PERFORM farm.take_result(p_builder, p_task, p_attempt, p_token, p_outcome, p_cause, p_stage, p_message, p_excerpt, p_stages, p_artifacts);
   IF v_held THEN
+    DELETE FROM farm.delivered WHERE task_id = p_task AND attempt = p_attempt;
     -- The row of the job is ours already, see farm.jobs_changed.
     UPDATE farm.job SET bytes = bytes + (SELECT coalesce(sum(size), 0) FROM farm.artifact WHERE task_id = p_task AND attempt = p_attempt)
       WHERE id = (SELECT job_id FROM farm.task WHERE id = p_task);
@@ -100,6 +137,25 @@ BEGIN
     LEFT JOIN farm.attempt a ON a.task_id = x.task_id AND a.number = x.attempt AND a.token = x.token
     WHERE NOT EXISTS (SELECT FROM farm.lease l WHERE l.task_id = x.task_id AND l.attempt = x.attempt AND l.token = x.token
                       AND l.builder_id = p_builder);
+END $$;
+
+-- The pieces of a log are put together in a blob, which counts from then on.
+ALTER FUNCTION farm.seal_log RENAME TO put_log_together;
+REVOKE EXECUTE ON FUNCTION farm.put_log_together FROM farm_janitor;
+CREATE FUNCTION farm.seal_log(p_task bigint, p_attempt int, p_digest farm.sha256, p_size bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  PERFORM farm.put_log_together(p_task, p_attempt, p_digest, p_size);
+  UPDATE farm.job SET bytes = bytes + p_size WHERE id = (SELECT job_id FROM farm.task WHERE id = p_task);
+END $$;
+
+-- A repository that was public is lost: it is to be published again.
+ALTER FUNCTION farm.publish_again RENAME TO give_reason_to_publish;
+REVOKE EXECUTE ON FUNCTION farm.give_reason_to_publish FROM farm_publisher;
+CREATE FUNCTION farm.publish_again(p_bucket text, p_platform text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  PERFORM farm.give_reason_to_publish(p_bucket, p_platform);
+  PERFORM farm.record(NULL, 'publish again', 'repository ' || p_bucket || '/' || p_platform, NULL);
 END $$;
 
 ALTER FUNCTION farm.published RENAME TO count_publication;

@@ -26,6 +26,7 @@ GRANT SELECT ON farm.blob, farm.source TO farm_hub;
 GRANT SELECT (task_id, attempt, builder_id, token, expires_at) ON farm.lease TO farm_hub;
 GRANT SELECT (task_id, number, builder_id, outcome) ON farm.attempt TO farm_hub;
 GRANT SELECT (id, job_id, platform) ON farm.task TO farm_hub;
+GRANT INSERT ON farm.blob TO farm_hub;
 GRANT INSERT ON farm.blob, farm.upload TO farm_web;
 REVOKE SELECT ON farm.audit FROM farm_web;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA farm FROM farm_web, farm_hub, farm_validator, farm_janitor, farm_publisher, farm_readonly;

@@ -4,7 +4,7 @@ SET LOCAL ROLE farm_owner;
 
 GRANT EXECUTE ON FUNCTION farm.submit, farm.cancel_job, farm.retry_job, farm.begin_upload, farm.end_upload, farm.known_blob,
   farm.whoami, farm.caller_by_principal, farm.caller_by_token, farm.log_in, farm.log_out, farm.make_token, farm.revoke_token,
-  farm.tokens_of, farm.may, farm.may_change, farm.sees, farm.sees_bucket, farm.put_bucket, farm.enable_platform, farm.set_builder_state TO farm_web;
+  farm.tokens_of, farm.may, farm.may_change, farm.visible_buckets, farm.sees, farm.sees_bucket, farm.put_bucket, farm.enable_platform, farm.set_builder_state TO farm_web;
 -- An upload begins and ends in functions that know who it is; its bytes are touched as they come.
 REVOKE INSERT, DELETE, UPDATE, SELECT ON farm.upload FROM farm_web;
 REVOKE INSERT ON farm.blob FROM farm_web;
@@ -14,14 +14,16 @@ REVOKE EXECUTE ON FUNCTION farm.person_of FROM farm_web;
 
 GRANT EXECUTE ON FUNCTION farm.accept, farm.reject, farm.may TO farm_validator;
 
-GRANT EXECUTE ON FUNCTION farm.hello, farm.claim, farm.finish, farm.prove, farm.leased_source, farm.gone, farm.builder_log_in TO farm_hub;
-REVOKE SELECT ON farm.lease, farm.attempt, farm.task, farm.source FROM farm_hub;
+GRANT EXECUTE ON FUNCTION farm.hello, farm.claim, farm.finish, farm.prove, farm.leased_source, farm.gone, farm.deliver, farm.has_delivered,
+  farm.builder_log_in TO farm_hub;
+REVOKE SELECT ON farm.lease, farm.attempt, farm.task, farm.source, farm.blob FROM farm_hub;
+REVOKE INSERT ON farm.blob FROM farm_hub;
 REVOKE SELECT (task_id, attempt, builder_id, token, expires_at) ON farm.lease FROM farm_hub;
 REVOKE SELECT (task_id, number, builder_id, outcome) ON farm.attempt FROM farm_hub;
 REVOKE SELECT (id, job_id, platform) ON farm.task FROM farm_hub;
 
-GRANT EXECUTE ON FUNCTION farm.forget_tokens TO farm_janitor;
-GRANT EXECUTE ON FUNCTION farm.published TO farm_publisher;
+GRANT EXECUTE ON FUNCTION farm.forget_tokens, farm.seal_log TO farm_janitor;
+GRANT EXECUTE ON FUNCTION farm.published, farm.publish_again TO farm_publisher;
 
 -- What these three were given at first is more than they read.
 REVOKE SELECT ON farm.job_view, farm.task_view, farm.attempt_view, farm.builder_view, farm.running_view, farm.bucket, farm.artifact,

@@ -1,11 +1,11 @@
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{BigInt, Double, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid},
+    sql_types::{BigInt, Binary, Bool, Double, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid},
 };
 use farm_api::hub::Finish;
-use farm_types::{BuilderId, Cause, LeaseKey, Stage};
+use farm_types::{BuilderId, Cause, Digest, LeaseKey, Stage};
 
-use crate::Result;
+use crate::{DbError, Result};
 
 /// Ends an attempt with what came of it. Sent again after a lost answer it changes nothing and is no error.
 pub fn finish(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, end: &Finish) -> Result<()> {
@@ -48,4 +48,43 @@ pub fn reap(conn: &mut PgConnection, grace_seconds: u32) -> Result<i32> {
         .bind::<Double, _>(f64::from(grace_seconds))
         .get_result(conn)?;
     Ok(row.reap)
+}
+
+/// Records that the store has a blob that was brought under a lease. Call it after the store has it, never before.
+pub fn deliver(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, digest: &Digest, size: u64) -> Result<()> {
+    let size = i64::try_from(size).map_err(|e| DbError::Data(e.to_string()))?;
+    sql_query("SELECT farm.deliver($1, $2, $3, $4, $5, $6)")
+        .bind::<Integer, _>(builder.0)
+        .bind::<BigInt, _>(key.task.0)
+        .bind::<Integer, _>(key.attempt.0)
+        .bind::<SqlUuid, _>(key.token.0)
+        .bind::<Binary, _>(digest.as_bytes().as_slice())
+        .bind::<BigInt, _>(size)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Whether a blob of that size was brought under the lease already.
+pub fn has_delivered(
+    conn: &mut PgConnection,
+    builder: BuilderId,
+    key: &LeaseKey,
+    digest: &Digest,
+    size: u64,
+) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct Has {
+        #[diesel(sql_type = Bool)]
+        has: bool,
+    }
+    let size = i64::try_from(size).map_err(|e| DbError::Data(e.to_string()))?;
+    let row: Has = sql_query("SELECT farm.has_delivered($1, $2, $3, $4, $5, $6) AS has")
+        .bind::<Integer, _>(builder.0)
+        .bind::<BigInt, _>(key.task.0)
+        .bind::<Integer, _>(key.attempt.0)
+        .bind::<SqlUuid, _>(key.token.0)
+        .bind::<Binary, _>(digest.as_bytes().as_slice())
+        .bind::<BigInt, _>(size)
+        .get_result(conn)?;
+    Ok(row.has)
 }

@@ -46,7 +46,8 @@ pub fn jobs(conn: &mut PgConnection, viewer: Viewer, filter: &JobFilter) -> Resu
          WHERE ($1 IS NULL OR j.id < $1) AND ($2 IS NULL OR j.person = $2) AND ($3 IS NULL OR j.progress = $3)
            AND ($4 IS NULL OR EXISTS (SELECT FROM farm.task t WHERE t.job_id = j.id AND t.platform = $4))
            AND ($5 IS NULL OR EXISTS (SELECT FROM farm.source s WHERE s.job_id = j.id AND s.name = $5))
-           AND farm.sees($7, j.id)
+           AND (j.bucket IN (SELECT farm.visible_buckets($7))
+                OR j.person = (SELECT p.principal FROM farm.person p WHERE p.id = $7 AND p.enabled))
          ORDER BY j.id DESC LIMIT $6",
         job_document(&TASK.line())
     );

@@ -93,10 +93,16 @@ fn artifacts_that_were_not_delivered_are_refused_and_the_lease_stays() {
     let mut end = testing::ended(Outcome::Succeeded);
     end.artifacts = vec![NewArtifact { kind: ArtifactKind::Log, name: "log.gz".parse().unwrap(), digest, size: 7 }];
     assert!(matches!(queue::finish(&mut conn, builder.id, &key, &end), Err(DbError::NotFound(_))));
-    blobs::record(&mut conn, &digest, 8).unwrap();
+    // That the farm has it is not enough: it has to be brought under this lease.
+    blobs::record(&mut conn, &digest, 7).unwrap();
+    assert!(matches!(queue::finish(&mut conn, builder.id, &key, &end), Err(DbError::NotFound(_))));
+    assert!(!queue::has_delivered(&mut conn, builder.id, &key, &digest, 7).unwrap());
+    queue::deliver(&mut conn, builder.id, &key, &digest, 7).unwrap();
+    assert!(queue::has_delivered(&mut conn, builder.id, &key, &digest, 7).unwrap());
+    end.artifacts[0].size = 8;
     assert!(matches!(queue::finish(&mut conn, builder.id, &key, &end), Err(DbError::NotFound(_))));
     queue::append_log(&mut conn, builder.id, &key, 0, 4, b"gzip").unwrap();
-    end.artifacts[0].size = 8;
+    end.artifacts[0].size = 7;
     queue::finish(&mut conn, builder.id, &key, &end).unwrap();
     // The whole log is a blob now, so its pieces are not needed any more.
     assert_eq!(text(&mut conn, "SELECT count(*)::text AS text FROM farm.log_chunk"), "0");

@@ -242,7 +242,7 @@ fn the_hub_can_do_all_that_a_builder_asks_for_with_its_own_role() {
     assert_eq!(queue::platforms_of(&mut hub, &[id]).unwrap()[&id].len(), 1);
     assert!(queue::ready_counts(&mut hub, &[PLATFORM.parse().unwrap()], 9).unwrap().is_empty());
     queue::append_log(&mut hub, id, &key, 0, 3, b"abc").unwrap();
-    farm_db::blobs::record(&mut hub, &testing::digest(), 1).unwrap();
+    queue::deliver(&mut hub, id, &key, &testing::digest(), 1).unwrap();
     builder.finish(&mut hub, &key, farm_types::Outcome::Succeeded).unwrap();
 }
 

@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use farm_api::error::ErrorCode;
-use farm_db::{blobs, operator::KnownBuilder, queue};
+use farm_db::{operator::KnownBuilder, queue};
 use farm_types::{Digest, LeaseKey};
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -15,7 +15,7 @@ use crate::{
     hub::Shared,
 };
 
-/// Takes an artifact: 204 when it was stored, 200 when it was there already.
+/// Takes an artifact: 204 when it was stored, 200 when it was brought under this lease already.
 pub(crate) async fn blob(
     State(hub): State<Shared>,
     Caller(builder): Caller,
@@ -25,7 +25,7 @@ pub(crate) async fn blob(
 ) -> Response {
     let (parts, body) = request.into_parts();
     match wanted(&hub, &builder, key, digest, &parts.headers).await {
-        Ok(Wanted { digest, size, known: false }) => match store(&hub, digest, size, body).await {
+        Ok(wanted @ Wanted { known: false, .. }) => match store(&hub, &builder, wanted, body).await {
             Ok(()) => StatusCode::NO_CONTENT.into_response(),
             Err(error) => error.into_response(),
         },
@@ -36,6 +36,7 @@ pub(crate) async fn blob(
 
 /// What is about to be sent.
 struct Wanted {
+    key: LeaseKey,
     digest: Digest,
     size: u64,
     known: bool,
@@ -58,19 +59,17 @@ async fn wanted(
         let message = format!("the artifact has {size} bytes; {limit} is the most that the farm takes");
         return Err(HubError::new(ErrorCode::TooLarge, message));
     }
+    // What the farm has otherwise is sent all the same: a digest that was overheard must not be enough to have the bytes.
     let builder = builder.id;
-    let known = hub.pool.run(move |conn| {
-        queue::held(conn, builder, &key)?;
-        blobs::size(conn, &digest)
-    });
-    let known = known.await?.is_some_and(|known| u64::try_from(known) == Ok(size));
-    Ok(Wanted { digest, size, known })
+    let known = hub.pool.run(move |conn| queue::has_delivered(conn, builder, &key, &digest, size)).await?;
+    Ok(Wanted { key, digest, size, known })
 }
 
-/// Receives the bytes. They are of use only once the attempt is finished with them, which proves the lease again.
-async fn store(hub: &Shared, digest: Digest, size: u64, body: Body) -> Result<()> {
+/// Receives the bytes, and remembers under which lease: the attempt can be finished with them, which proves the lease again.
+async fn store(hub: &Shared, builder: &KnownBuilder, wanted: Wanted, body: Body) -> Result<()> {
+    let (Wanted { key, digest, size, .. }, builder) = (wanted, builder.id);
     hub.store.put_stream(&digest, size, body.into_data_stream().map_err(axum::Error::into_inner)).await?;
-    hub.pool.run(move |conn| blobs::record(conn, &digest, size)).await?;
+    hub.pool.run(move |conn| queue::deliver(conn, builder, &key, &digest, size)).await?;
     metrics::counter!("farm_hub_blob_bytes_total").increment(size);
     Ok(())
 }

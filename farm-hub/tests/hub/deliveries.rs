@@ -68,10 +68,11 @@ async fn an_artifact_is_stored_once_and_is_the_attempts_when_it_ends() {
 }
 
 #[tokio::test]
-async fn a_blob_that_is_there_is_answered_for_before_its_bytes_are_read() {
+async fn a_blob_that_was_brought_is_answered_for_before_its_bytes_are_read_and_one_that_only_exists_is_not() {
     let (farm, builder, lease) = farm_with_lease().await;
     let digest = sha256(b"known");
     blobs::record(&mut farm.conn(), &digest, 5).unwrap();
+    assert_eq!(builder.blob(&lease.key, &digest, b"known").await.status(), StatusCode::NO_CONTENT);
     let never = reqwest::Body::wrap_stream(stream::pending::<Result<Vec<u8>, std::io::Error>>());
     let request = builder.call(Method::PUT, &format!("blobs/{digest}"), Some(&lease.key));
     let answer = request.header("content-length", 5).body(never).send().await.unwrap();

@@ -117,6 +117,9 @@ impl Farm {
             stages: Vec::new(),
             artifacts,
         };
+        for artifact in &finish.artifacts {
+            queue::deliver(&mut conn, self.builder, &task.key, &artifact.digest, artifact.size).unwrap();
+        }
         queue::finish(&mut conn, self.builder, &task.key, &finish).unwrap();
     }
 

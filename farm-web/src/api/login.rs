@@ -30,7 +30,11 @@ pub async fn token(
     };
     let (token, actor) = (Token::generate(), caller.actor());
     let (digest, seconds) = (token.digest(), app.config.login_seconds.min(ticket));
-    let log_in = move |conn: &mut _| access::log_in(conn, &actor, &digest, TokenKind::Login, Scope::ALL, seconds);
+    let log_in = move |conn: &mut _| {
+        let kind = TokenKind::Login;
+        let login = access::Login { token: &digest, kind, scopes: Scope::ALL, seconds, parent: None };
+        access::log_in(conn, &actor, &login)
+    };
     let expires = app.db(log_in).await?;
     let login = LoginToken { token: token.expose(), principal: caller.principal, expires };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(login)))

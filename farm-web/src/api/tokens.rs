@@ -11,7 +11,6 @@ use farm_api::{
 };
 use farm_auth::Token;
 use farm_db::access;
-use farm_types::Way;
 
 use crate::{
     App, Caller,
@@ -43,7 +42,8 @@ pub async fn make(
 
 /// Makes a token, for the API and the page.
 pub async fn make_for(app: &App, caller: Caller, new: NewToken) -> Result<MadeToken> {
-    if caller.way == Way::Token {
+    // Nor can a session that was begun with one: a token that was stolen would live for ever.
+    if caller.by_token {
         let message = "a token cannot make tokens: log in with a ticket or a browser";
         return Err(AppError::new(ErrorCode::Forbidden, message));
     }

@@ -22,6 +22,8 @@ pub struct Caller {
     pub way: Way,
     /// For how long the ticket is good that came with this very request; nothing that is given for it should live longer.
     pub ticket_seconds: Option<u32>,
+    /// Whether it all goes back to a token, by way of a session too: such a one makes no tokens.
+    pub by_token: bool,
     /// What that way is good for.
     pub scopes: Vec<Scope>,
     /// Where the request comes from.

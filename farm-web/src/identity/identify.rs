@@ -78,7 +78,11 @@ async fn caller(
             let Some(found) = by_token(app, &token).await?.filter(|found| found.kind == TokenKind::Session) else {
                 return Ok(None);
             };
-            Caller { csrf: Some(csrf(&token)), ..person(found.known, Way::Session, found.scopes, address) }
+            Caller {
+                csrf: Some(csrf(&token)),
+                by_token: found.derived,
+                ..person(found.known, Way::Session, found.scopes, address)
+            }
         }
         Credentials::Ticket(ticket) => {
             let accepted = accept(app, ticket).await?;
@@ -95,7 +99,16 @@ async fn caller(
 }
 
 fn person(known: KnownPerson, way: Way, scopes: Vec<Scope>, address: String) -> Caller {
-    Caller { person: known.person, principal: known.principal, way, ticket_seconds: None, scopes, address, csrf: None }
+    Caller {
+        person: known.person,
+        principal: known.principal,
+        way,
+        ticket_seconds: None,
+        by_token: way == Way::Token,
+        scopes,
+        address,
+        csrf: None,
+    }
 }
 
 async fn by_principal(app: &App, principal: String) -> Result<KnownPerson> {

@@ -82,7 +82,7 @@ mod tests {
     fn bearer() -> TokenBearer {
         let expires = Timestamp::now() + Duration::from_secs(60);
         let known = KnownPerson { person: PersonId(1), principal: "alice".to_owned() };
-        TokenBearer { known, kind: TokenKind::Api, scopes: Vec::new(), expires }
+        TokenBearer { known, kind: TokenKind::Api, scopes: Vec::new(), expires, derived: false }
     }
 
     #[test]

@@ -44,7 +44,7 @@ async fn show(app: &App, caller: Caller, made: Option<MadeToken>) -> Result<Html
         tokens,
         scopes: caller.scopes.clone(),
         made,
-        may_make: caller.has(Scope::Admin) && caller.way != Way::Token,
+        may_make: caller.has(Scope::Admin) && !caller.by_token,
     };
     render("account.html", &Visitor(Some(caller)), &page)
 }

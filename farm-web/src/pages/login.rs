@@ -11,7 +11,7 @@ use axum::{
 use farm_api::{error::ErrorCode, paths::segment};
 use farm_auth::Token;
 use farm_db::{Actor, access};
-use farm_types::{Scope, TokenKind, Way};
+use farm_types::{Digest, Scope, TokenKind, Way};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Query(next): Query<N
     match &visitor.0 {
         Some(Caller { way: Way::Local | Way::Session, .. }) => Ok(Redirect::to(next.path()).into_response()),
         Some(caller @ Caller { ticket_seconds: Some(seconds), .. }) => {
-            begin(&app, caller.actor(), Scope::ALL.to_vec(), *seconds, &next).await
+            begin(&app, caller.actor(), (Scope::ALL.to_vec(), None), *seconds, &next).await
         }
         _ => ask(&app, &visitor, &next, None),
     }
@@ -85,16 +85,17 @@ pub async fn with_token(
     Form(Pasted { token, next }): Form<Pasted>,
 ) -> Result<Response> {
     let next = Next { next };
-    let found = match token.trim().parse::<Token>() {
-        Ok(token) => app.db(move |conn| access::caller_by_token(conn, &token.digest())).await?,
-        Err(_) => None,
+    let digest = token.trim().parse::<Token>().ok().map(|token| token.digest());
+    let found = match digest {
+        Some(digest) => app.db(move |conn| access::caller_by_token(conn, &digest)).await?,
+        None => None,
     };
     let Some(found) = found.filter(|found| found.kind == TokenKind::Api) else {
         let problem = "That is no token that is known here and still good.".to_owned();
         return ask(&app, &visitor, &next, Some(problem));
     };
     let actor = Actor { principal: found.known.principal, way: Way::Token, address: Some(address) };
-    begin(&app, actor, found.scopes, until(&found.expires), &next).await
+    begin(&app, actor, (found.scopes, digest), until(&found.expires), &next).await
 }
 
 /// Seconds until then.
@@ -103,10 +104,20 @@ fn until(expires: &Timestamp) -> u32 {
 }
 
 /// Begins a session, which does not outlive what it is begun with.
-async fn begin(app: &App, actor: Actor, scopes: Vec<Scope>, longest: u32, next: &Next) -> Result<Response> {
+async fn begin(
+    app: &App,
+    actor: Actor,
+    (scopes, parent): (Vec<Scope>, Option<Digest>),
+    longest: u32,
+    next: &Next,
+) -> Result<Response> {
     let (token, seconds) = (Token::generate(), app.config.session_seconds.min(longest));
     let digest = token.digest();
-    app.db(move |conn| access::log_in(conn, &actor, &digest, TokenKind::Session, &scopes, seconds)).await?;
+    app.db(move |conn| {
+        let (kind, parent) = (TokenKind::Session, parent.as_ref());
+        access::log_in(conn, &actor, &access::Login { token: &digest, kind, scopes: &scopes, seconds, parent })
+    })
+    .await?;
     let mut response = Redirect::to(next.path()).into_response();
     let cookie =
         session_cookie(&token, seconds).ok_or_else(|| AppError::Mistake("a cookie is no header".to_owned()))?;

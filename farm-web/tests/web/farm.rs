@@ -269,7 +269,11 @@ impl Builder {
         queue::append_log(&mut self.conn, self.id, key, start, length, &gzip(text)).unwrap()
     }
 
+    /// Ends an attempt; what it produced is in the store already.
     pub fn finish(&mut self, key: &LeaseKey, end: &Finish) {
+        for artifact in &end.artifacts {
+            queue::deliver(&mut self.conn, self.id, key, &artifact.digest, artifact.size).unwrap();
+        }
         queue::finish(&mut self.conn, self.id, key, end).unwrap();
     }
 

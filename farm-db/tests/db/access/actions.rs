@@ -15,6 +15,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("caller_by_token", "(only when a token was used last)"),
     ("cancel_job", "cancel"),
     ("claim", "claim"),
+    ("deliver", "(a file counts when an attempt is finished with it)"),
     ("enable_platform", "enable, disable"),
     ("end_upload", "upload"),
     ("finish", "finish"),
@@ -25,7 +26,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("log_out", "log out"),
     ("make_token", "make token"),
     ("postpone", "(a decision that was not taken)"),
-    ("publish_again", "(what is published in the end is written down)"),
+    ("publish_again", "publish again"),
     ("published", "publish"),
     ("put_bucket", "put bucket"),
     ("put_builder", "put builder"),
@@ -88,7 +89,6 @@ const UNWRITTEN: &[(&str, &str)] = &[
         "farm_web upload",
         "bytes come in; its beginning and its end are written down, and one that proved wrong brings nothing",
     ),
-    ("farm_hub blob", "an artifact belongs to nothing until its attempt ends, which is written down"),
     ("farm_janitor upload", "nobody touched it for long, and it has brought nothing"),
 ];
 

@@ -56,6 +56,7 @@ hello         | builder one             | builder/one@X  | lease    | farm_hub
 claim         | task 1                  | builder/one@X  | lease    | farm_hub
 finish        | task 1                  | builder/one@X  | lease    | farm_hub
 publish       | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
+publish again | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
 submit        | job 2                   | alice          | token    | farm_web
 reject        | job 2                   | farm_validator | daemon   | farm_validator
 submit        | job 3                   | alice          | token    | farm_web
@@ -176,8 +177,8 @@ fn everybody_logs_in_and_out(farm: &mut Farm) {
     let conn = &mut farm.web;
     let (ticket, session) = (person("alice", Way::Ticket), person("alice", Way::Session));
     let secrets = [testing::digest(), testing::digest(), testing::digest()];
-    access::log_in(conn, &ticket, &secrets[0], TokenKind::Login, Scope::ALL, 600).unwrap();
-    access::log_in(conn, &ticket, &secrets[1], TokenKind::Session, Scope::ALL, 600).unwrap();
+    testing::log_in(conn, &ticket, &secrets[0], TokenKind::Login).unwrap();
+    testing::log_in(conn, &ticket, &secrets[1], TokenKind::Session).unwrap();
     for _ in 0..2 {
         // The second time there is nothing to end.
         access::log_out(conn, &session, &secrets[1]).unwrap();
@@ -246,6 +247,7 @@ fn a_job_is_built_and_published(farm: &mut Farm) {
     let repository = Repository { bucket: "scratch".parse().unwrap(), platform: PLATFORM.parse().unwrap() };
     let contents = publish::contents(&mut farm.publisher, &repository).unwrap().unwrap();
     publish::published(&mut farm.publisher, &repository, &contents.reasons, 0).unwrap();
+    publish::publish_again(&mut farm.publisher, &repository).unwrap();
 }
 
 fn a_job_is_turned_down(farm: &mut Farm) {

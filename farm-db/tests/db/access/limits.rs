@@ -127,7 +127,10 @@ fn a_refusal_names_every_limit_that_is_in_the_way() {
     let new = testing::submission(&mut conn, ALICE);
     let none = Limits { jobs_waiting: Some(0), uploads: Some(0), bytes: Some(0), sources: Some(0) };
     limit(&mut conn, Some(ALICE), none);
-    assert_over(intake::submit(&mut conn, &new), "jobs_waiting: 1 of at most 0; sources: 1 of at most 0");
+    assert_over(
+        intake::submit(&mut conn, &new),
+        "jobs_waiting: 1 of at most 0; bytes: 1 of at most 0; sources: 1 of at most 0",
+    );
     assert_over(begin(&mut conn, &testing::digest(), 7), "uploads: 1 of at most 0; bytes: 8 of at most 0");
 }
 

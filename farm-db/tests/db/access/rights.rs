@@ -1,11 +1,11 @@
 //! What a right lets one do, and whom.
 
 use diesel::PgConnection;
-use farm_db::{DbError, operator, testing};
+use farm_db::{DbError, operator, queue, testing};
 use farm_types::Grant;
 
 use super::{bucket, grant, let_in};
-use crate::support::{database, execute, text, texts};
+use crate::support::{PLATFORM, database, execute, text, texts};
 
 /// Whoever has the right on the left may do what stands on the right, and nothing else. `1` and `2` are two objects of the kind that
 /// the right is about; without an object the question is whether all of the kind are allowed, or the farm as a whole.
@@ -193,4 +193,23 @@ fn nobody_without_the_right_does_what_administrators_do() {
     }
     grant(&mut conn, "admin", "person");
     operator::put_bucket(&mut conn, &person, &bucket, None, Some(false)).unwrap();
+}
+
+#[test]
+fn a_job_is_built_again_only_with_the_rights_and_the_room_that_it_takes_now() {
+    let (_db, mut conn) = database();
+    let alice = testing::person("alice");
+    let job = testing::accepted(&mut conn, &[PLATFORM]);
+    queue::cancel_job(&mut conn, &alice, job).unwrap();
+    let build = "build:*".parse().unwrap();
+    operator::set_grant(&mut conn, &testing::operator(), &build, "everyone", false).unwrap();
+    let refusal = queue::retry_job(&mut conn, &alice, job, false).unwrap_err().to_string();
+    assert!(refusal.contains(&format!("it takes the right “build:{PLATFORM}”")), "{refusal}");
+    operator::set_grant(&mut conn, &testing::operator(), &build, "everyone", true).unwrap();
+    let none = farm_api::access::Limits { jobs_waiting: Some(0), ..Default::default() };
+    operator::put_limits(&mut conn, &testing::operator(), Some("alice"), &none).unwrap();
+    let refusal = queue::retry_job(&mut conn, &alice, job, false).unwrap_err().to_string();
+    assert!(refusal.contains("jobs_waiting: 1 of at most 0"), "{refusal}");
+    operator::put_limits(&mut conn, &testing::operator(), Some("alice"), &Default::default()).unwrap();
+    assert_eq!(queue::retry_job(&mut conn, &alice, job, false).unwrap(), 1);
 }

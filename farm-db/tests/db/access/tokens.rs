@@ -21,7 +21,7 @@ fn make(conn: &mut PgConnection, name: &str) -> (i64, Digest) {
 
 fn log_in(conn: &mut PgConnection, kind: TokenKind) -> Result<Digest, DbError> {
     let digest = testing::digest();
-    access::log_in(conn, &testing::person(ALICE), &digest, kind, Scope::ALL, 600).map(|_| digest)
+    testing::log_in(conn, &testing::person(ALICE), &digest, kind).map(|_| digest)
 }
 
 fn is_good(conn: &mut PgConnection, token: &Digest) -> bool {
@@ -133,8 +133,32 @@ fn a_token_is_made_for_oneself_or_by_an_operator() {
 fn what_a_token_is_found_by_is_its_digest_and_nothing_else_is_kept() {
     let (_db, mut conn) = database();
     let secret = farm_types::Digest::from_bytes([7; 32]);
-    access::log_in(&mut conn, &testing::person(ALICE), &secret, TokenKind::Login, Scope::ALL, 600).unwrap();
+    testing::log_in(&mut conn, &testing::person(ALICE), &secret, TokenKind::Login).unwrap();
     assert_eq!(text(&mut conn, "SELECT encode(digest, 'hex') AS text FROM farm.token"), secret.to_string());
     let written = text(&mut conn, "SELECT string_agg(a::text, '') AS text FROM farm.audit a");
     assert!(!written.contains(&secret.to_string()), "the audit is no place for secrets");
+}
+
+#[test]
+fn a_session_that_was_begun_with_a_token_ends_with_it() {
+    let (_db, mut conn) = database();
+    let (secret, session) = (testing::digest(), testing::digest());
+    let new = access::NewToken { person: ALICE, digest: &secret, name: "nightly", scopes: Scope::ALL, days: 1 };
+    let id = access::make_token(&mut conn, &testing::person(ALICE), &new).unwrap();
+    let kind = TokenKind::Session;
+    let login = access::Login { token: &session, kind, scopes: Scope::ALL, seconds: 600, parent: Some(&secret) };
+    access::log_in(&mut conn, &testing::person(ALICE), &login).unwrap();
+    assert!(access::caller_by_token(&mut conn, &session).unwrap().unwrap().derived);
+    access::revoke_token(&mut conn, &testing::person(ALICE), id).unwrap();
+    assert_eq!(access::caller_by_token(&mut conn, &session).unwrap(), None);
+}
+
+#[test]
+fn no_token_is_good_for_longer_than_its_kind_may_be() {
+    let (_db, mut conn) = database();
+    for (kind, seconds) in [(TokenKind::Login, 25 * 3600), (TokenKind::Session, 32 * 24 * 3600)] {
+        let token = testing::digest();
+        let login = access::Login { token: &token, kind, scopes: Scope::ALL, seconds, parent: None };
+        assert!(access::log_in(&mut conn, &testing::person(ALICE), &login).is_err(), "{kind}");
+    }
 }

@@ -107,7 +107,7 @@ fn persons(conn: &mut PgConnection) -> HashMap<&'static str, String> {
     for name in ["person", "admin"] {
         let token = Token::generate();
         let person = testing::person(name);
-        access::log_in(conn, &person, &token.digest(), TokenKind::Login, Scope::ALL, 600).unwrap();
+        testing::log_in(conn, &person, &token.digest(), TokenKind::Login).unwrap();
         tokens.insert(name, token.expose());
     }
     for (name, scope) in

@@ -138,7 +138,7 @@ impl Scene {
         match caller.kind {
             Kind::Nobody => return None,
             Kind::Person => {
-                access::log_in(conn, &actor, &digest, TokenKind::Login, Scope::ALL, 600).unwrap();
+                testing::log_in(conn, &actor, &digest, TokenKind::Login).unwrap();
             }
             Kind::Token(scope) => {
                 let new =
@@ -162,7 +162,7 @@ impl Scene {
     pub fn session(&self, name: &str) -> Session {
         let token = Token::generate();
         let mut conn = self.farm.connect();
-        access::log_in(&mut conn, &person(name), &token.digest(), TokenKind::Session, Scope::ALL, 600).unwrap();
+        testing::log_in(&mut conn, &person(name), &token.digest(), TokenKind::Session).unwrap();
         Session { cookie: format!("farm_session={}", token.expose()), csrf: csrf(&token) }
     }
 
