@@ -49,13 +49,12 @@ impl Cluster {
     /// One that also lets in who has a ticket of this realm, by TCP. `map` says who may be which role, as in `pg_ident.conf`:
     /// a principal, or a pattern that begins with `/`, and a role.
     pub fn with_realm(realm: &Realm, map: &[(&str, &str)]) -> Arc<Self> {
-        let kerberos = Kerberos {
-            keytab: realm.add_service("postgres/localhost"),
-            config: realm.config(),
-            realm: realm.name().to_owned(),
-            map: map.iter().map(|(who, role)| ((*who).to_owned(), (*role).to_owned())).collect(),
-        };
-        Self::with(Options::temporary().kerberos(kerberos))
+        Self::with(Options::temporary().kerberos(kerberos(realm, map)))
+    }
+
+    /// The same on a server that survives crashes as a real one does: for measuring.
+    pub fn durable_with_realm(realm: &Realm, map: &[(&str, &str)]) -> Arc<Self> {
+        Self::with(Options { temporary: true, ..Options::persistent() }.kerberos(kerberos(realm, map)))
     }
 
     /// A database with the migrations applied.
@@ -138,6 +137,15 @@ impl Cluster {
     /// A test that panicked while it held the server does not make the others fail.
     fn server(&self) -> MutexGuard<'_, PrivatePostgres> {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn kerberos(realm: &Realm, map: &[(&str, &str)]) -> Kerberos {
+    Kerberos {
+        keytab: realm.add_service("postgres/localhost"),
+        config: realm.config(),
+        realm: realm.name().to_owned(),
+        map: map.iter().map(|(who, role)| ((*who).to_owned(), (*role).to_owned())).collect(),
     }
 }
 
