@@ -163,7 +163,7 @@ fn a_dry_run_shows_the_commands_and_does_nothing() {
     assert!(!out.exists());
     assert!(
         printed.contains(
-            "kadmin.local -r FARM.TEST addprinc -randkey -allow_svr -maxlife 1h web/farm.farm.test@FARM.TEST\n"
+            "kadmin.local -r FARM.TEST addprinc -randkey -allow_svr -maxlife 10m web/farm.farm.test@FARM.TEST\n"
         ),
         "{printed}"
     );
