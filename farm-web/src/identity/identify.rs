@@ -14,6 +14,7 @@ use farm_auth::{
 use farm_daemon::http::ClientAddress;
 use farm_db::access::{self, KnownPerson, TokenBearer};
 use farm_types::{Scope, TokenKind, Way};
+use jiff::Timestamp;
 use tracing::warn;
 
 use super::{
