@@ -7,6 +7,7 @@
 
 mod callers;
 mod requests;
+mod streams;
 
 use std::collections::BTreeSet;
 
