@@ -8,6 +8,7 @@
 mod callers;
 mod requests;
 mod streams;
+mod tokens;
 
 use std::collections::BTreeSet;
 
