@@ -43,11 +43,9 @@ pub async fn identify(State(app): State<App>, mut request: Request, next: Next) 
     if let Some(proof) = proof {
         // Our half of the exchange: the client knows by it that we are who we say.
         response.headers_mut().insert(header::WWW_AUTHENTICATE, www_authenticate(&proof));
-    } else if response.status() == StatusCode::UNAUTHORIZED
-        && app.acceptor.is_some()
-        && !response.headers().contains_key(header::WWW_AUTHENTICATE)
-    {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, www_authenticate(&[]));
+    } else if response.status() == StatusCode::UNAUTHORIZED && app.acceptor.is_some() {
+        // Beside a password, where one is asked for: the client takes what it has.
+        response.headers_mut().append(header::WWW_AUTHENTICATE, www_authenticate(&[]));
     }
     response
 }
