@@ -86,11 +86,16 @@ async fn caller(
             let known = by_principal(app, accepted.principal).await?;
             Caller { ticket_seconds, ..person(known, Way::Ticket, all, address) }
         }
-        Credentials::None => match app.config.local_user.clone() {
+        Credentials::None => match app.config.local_user.clone().filter(|_| !is_forwarded(headers)) {
             Some(user) => person(by_principal(app, user).await?, Way::Local, all, address),
             None => return Ok(None),
         },
     }))
+}
+
+/// Whether a proxy says that the request comes from elsewhere, though it comes from this machine.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED)
 }
 
 fn person(known: KnownPerson, way: Way, scopes: Vec<Scope>, address: String) -> Caller {
@@ -103,12 +108,14 @@ async fn by_principal(app: &App, principal: String) -> Result<KnownPerson> {
 
 async fn by_token(app: &App, token: &Token) -> Result<Option<TokenBearer>> {
     let digest = token.digest();
-    let changes = match app.known.get(&digest) {
-        Ok(bearer) => return Ok(Some(bearer)),
-        Err(changes) => changes,
-    };
+    let remembered = app.known.get(&digest);
+    if let Ok(bearer) = &remembered
+        && bearer.expires > Timestamp::now()
+    {
+        return Ok(Some(bearer.clone()));
+    }
     let found = app.db(move |conn| access::caller_by_token(conn, &digest)).await?;
-    if let Some(bearer) = &found {
+    if let (Some(bearer), Err(changes)) = (&found, remembered) {
         app.known.put(digest, bearer.clone(), changes);
     }
     Ok(found)
