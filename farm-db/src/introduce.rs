@@ -52,6 +52,16 @@ const FINAL_WORDS: [&str; 12] = [
     "is not permitted to log in",
 ];
 
+/// What they say when something on the way is away at the moment, a KDC too: also where the rest of the text sounds final.
+const PASSING_WORDS: [&str; 5] =
+    ["Cannot contact any KDC", "Cannot resolve", "Connection refused", "timed out", "timeout expired"];
+
+/// Whether another try would end the same.
+fn is_final(why: &str) -> bool {
+    let says = |words: &[&str]| words.iter().any(|words| why.contains(words));
+    !says(&PASSING_WORDS) && says(&FINAL_WORDS)
+}
+
 /// What an operator can do about some of them.
 const CURES: [(&str, &str); 8] = [
     ("GSSAPI authentication failed", "see pg_ident.conf: the principal of this process has no such role"),
@@ -93,7 +103,7 @@ pub async fn introduce(conninfo: &str, role: &'static str) -> Result<(), Introdu
             );
             Ok(())
         }
-        Err(DbError::Unavailable(why)) if FINAL_WORDS.iter().any(|words| why.contains(words)) => {
+        Err(DbError::Unavailable(why)) if is_final(&why) => {
             let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
             let cure = cure(&why);
             Err(IntroductionError::NotLetIn { why, cure })
@@ -115,6 +125,28 @@ pub fn libpq_knows_gss() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::is_final;
+
+    #[test]
+    fn what_is_away_for_the_moment_is_waited_for_and_what_would_not_change_is_not() {
+        for passing in [
+            "could not initiate GSSAPI security context: Unspecified GSS failure: Cannot contact any KDC for realm 'FARM.TEST'",
+            "could not initiate GSSAPI security context: Cannot resolve network address for KDC in realm FARM.TEST",
+            "connection to server at \"127.0.0.1\", port 5432 failed: Connection refused",
+            "connection to server at \"db\" failed: Connection timed out",
+            "the database system is starting up",
+        ] {
+            assert!(!is_final(passing), "{passing}");
+        }
+        for lasting in [
+            "FATAL:  GSSAPI authentication failed for user \"farm_web\"",
+            "FATAL:  role \"farm_web\" does not exist",
+            "could not initiate GSSAPI security context: Preauthentication failed while getting initial credentials",
+        ] {
+            assert!(is_final(lasting), "{lasting}");
+        }
+    }
+
     #[test]
     fn the_libpq_in_use_can_log_in_with_a_ticket() {
         assert!(super::libpq_knows_gss(), "libpq has no GSSAPI: is it a bundled one?");

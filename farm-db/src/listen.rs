@@ -69,7 +69,8 @@ pub enum Heard {
 }
 
 /// Listens until it is dropped: connects, tells what it hears, and connects again with growing pauses whenever the
-/// connection is lost, and without one when it has become so old, as the connections of a [`Pool`](crate::Pool) are made anew.
+/// connection is lost. When it has become so old, as the connections of a [`Pool`](crate::Pool), the next one is there before it
+/// goes, so that there is no moment in which nothing is heard.
 pub async fn listen(conninfo: &str, channels: &[Channel], max_age_seconds: u64, mut hear: impl FnMut(Heard)) {
     let max_age = Duration::from_secs(max_age_seconds);
     let plan = ExponentialBuilder::default()
@@ -82,27 +83,39 @@ pub async fn listen(conninfo: &str, channels: &[Channel], max_age_seconds: u64, 
         let error = match Listener::connect(conninfo, channels).await {
             Ok(mut listener) => {
                 pauses = plan.build();
-                hear(Heard::Connected);
-                let old = tokio::time::sleep(max_age);
-                tokio::pin!(old);
-                let lost = loop {
-                    tokio::select! {
-                        told = listener.next() => match told {
-                            Ok(notification) => hear(Heard::Told(notification)),
-                            Err(error) => break Some(error),
-                        },
-                        () = &mut old => break None,
+                loop {
+                    hear(Heard::Connected);
+                    let next = async {
+                        tokio::time::sleep(max_age).await;
+                        Listener::connect(conninfo, channels).await
+                    };
+                    match hear_until(&mut listener, next, &mut hear).await {
+                        // The old one is dropped only now. What it has not told yet is found by the look after this.
+                        Ok(next) => listener = next,
+                        // Also when the next one cannot be had: the old one must not live on.
+                        Err(error) => break error,
                     }
-                };
-                match lost {
-                    Some(error) => error,
-                    None => continue,
                 }
             }
             Err(error) => error,
         };
         hear(Heard::Lost(error));
         tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+    }
+}
+
+/// Tells what is heard until there is another listener to go on with, or none any more.
+async fn hear_until(
+    listener: &mut Listener,
+    next: impl Future<Output = Result<Listener>>,
+    hear: &mut impl FnMut(Heard),
+) -> Result<Listener> {
+    tokio::pin!(next);
+    loop {
+        tokio::select! {
+            told = listener.next() => hear(Heard::Told(told?)),
+            next = &mut next => return next,
+        }
     }
 }
 

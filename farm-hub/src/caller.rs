@@ -24,14 +24,15 @@ impl FromRequestParts<Shared> for Caller {
         let refuse = |message| HubError::new(ErrorCode::Unauthenticated, message);
         let token = farm_auth::bearer(&parts.headers).map_err(|e| refuse(e.to_string()))?;
         let digest = token.digest();
-        if let Some(builder) = hub.tokens.get(&digest) {
-            return Ok(Self(builder));
-        }
+        let changes = match hub.tokens.get(&digest) {
+            Ok(builder) => return Ok(Self(builder)),
+            Err(changes) => changes,
+        };
         let found = hub.pool.run(move |conn| builder_by_token(conn, &digest)).await?;
         let builder = found.ok_or_else(|| {
             refuse("no builder has this token; an operator makes a new one with `farm-admin builder add`".to_owned())
         })?;
-        hub.tokens.put(digest, builder.clone());
+        hub.tokens.put(digest, builder.clone(), changes);
         Ok(Self(builder))
     }
 }

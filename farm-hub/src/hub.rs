@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use farm_auth::negotiate::Acceptor;
+use farm_auth::{Remembered, negotiate::Acceptor};
 use farm_daemon::CancellationToken;
-use farm_db::Pool;
+use farm_db::{Pool, operator::KnownBuilder};
 use farm_store::Store;
+use farm_types::Digest;
 use tokio::sync::watch;
 
-use crate::{Config, orders::Orders, tokens::Tokens, waiting::Waiting};
+use crate::{Config, orders::Orders, waiting::Waiting};
 
 /// The hub: its doors to the database and the store, and who waits.
 pub(crate) struct Hub {
@@ -18,7 +19,8 @@ pub(crate) struct Hub {
     pub(crate) store: Store,
     /// Checks tickets, where there is a key for them.
     pub(crate) acceptor: Option<Acceptor>,
-    pub(crate) tokens: Tokens,
+    /// Who comes with which token: a builder calls several times a second while a log runs.
+    pub(crate) tokens: Remembered<Digest, KnownBuilder>,
     pub(crate) waiting: Waiting,
     pub(crate) orders: Orders,
     /// Whether notifications are heard now.
@@ -39,7 +41,7 @@ impl Hub {
             pool: Pool::new(&config.database, config.pool_size, config.connection_max_age_seconds)?,
             store: Store::open(&config.store, &config.spool)?,
             acceptor,
-            tokens: Tokens::default(),
+            tokens: Remembered::default(),
             waiting: Waiting::default(),
             orders: Orders::default(),
             hearing: watch::Sender::new(false),

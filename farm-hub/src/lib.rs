@@ -18,7 +18,6 @@ mod listen;
 mod orders;
 mod routes;
 mod run;
-mod tokens;
 mod waiting;
 
 pub use config::Config;

@@ -24,12 +24,13 @@ pub(crate) async fn listen(hub: Shared) -> anyhow::Result<()> {
             hub.hearing.send_replace(true);
             hub.waiting.ask_for_look();
             hub.orders.ring_all();
-            hub.tokens.forget();
+            hub.tokens.hears(true);
         }
         Heard::Told(notification) => pass_on(&hub, &notification),
         Heard::Lost(error) => {
             warn!(%error, "notifications of the database are not heard; connecting again");
             hub.hearing.send_replace(false);
+            hub.tokens.hears(false);
             metrics::counter!("farm_hub_listener_reconnects_total").increment(1);
         }
     });

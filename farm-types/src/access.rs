@@ -31,7 +31,7 @@ label_enum! {
         Read = "read",
         /// Upload and hand in jobs.
         Submit = "submit",
-        /// Cancel and retry jobs.
+        /// Cancel and retry the own jobs; with `Admin` also those of others that the person may change.
         Cancel = "cancel",
         /// Administer what the person may administer, make and revoke tokens.
         Admin = "admin",

@@ -118,10 +118,12 @@ async fn admit(app: &App, path: &str, request: Request) -> Result<Request, Respo
         None => return Err(not_in_the_table(path, &request)),
         Some(needs) => match (refusal(needs, caller, app.config.require_login), caller) {
             (None, _) => {}
-            // A person in front of a browser is taken to where one logs in, and comes back.
-            (Some(_), None) if is_page && !path.starts_with("/repositories/") => {
-                return Err(Redirect::to(&log_in_at(request.uri())).into_response());
+            // dnf knows no other way.
+            (Some(_), None) if path.starts_with("/repositories/") => {
+                return Err(AppError::AskForPassword.into_response());
             }
+            // A person in front of a browser is taken to where one logs in, and comes back.
+            (Some(_), None) if is_page => return Err(Redirect::to(&log_in_at(request.uri())).into_response()),
             (Some(error), _) => return Err(error.into_response()),
         },
     }

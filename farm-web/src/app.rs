@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use farm_auth::negotiate::Acceptor;
+use farm_auth::{Remembered, negotiate::Acceptor};
 use farm_daemon::CancellationToken;
-use farm_db::Pool;
+use farm_db::{Pool, access::TokenBearer};
 use farm_store::Store;
+use farm_types::Digest;
 
-use crate::{Config, error::Result, identity::Known, watch::Watch};
+use crate::{Config, error::Result, watch::Watch};
 
 /// What all requests share; cheap to clone.
 #[derive(Clone)]
@@ -22,7 +23,7 @@ pub struct App {
     /// Checks tickets, where there is a key for them.
     pub acceptor: Option<Acceptor>,
     /// Tokens that were good a moment ago.
-    pub known: Known,
+    pub known: Remembered<Digest, TokenBearer>,
     /// Changes of jobs.
     pub watch: Watch,
     /// Ends streams that would go on for ever.
@@ -38,7 +39,7 @@ impl App {
             Some(_) => Some(Acceptor::new(config.service.as_deref()).context("farm-web cannot check tickets")?),
             None => None,
         };
-        let (known, config) = (Known::default(), Arc::new(config));
+        let (known, config) = (Remembered::default(), Arc::new(config));
         Ok(Self { config, pool, store, acceptor, watch: Watch::default(), known, shutdown })
     }
 

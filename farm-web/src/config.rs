@@ -32,8 +32,9 @@ pub struct Config {
     pub connection_max_age_seconds: u64,
     /// Where uploads wait that go to S3; a store in a folder has its own place for them.
     pub spool: PathBuf,
-    /// On a farm for one person: who that is. Whoever is on this machine is then that person, and is asked nothing. Nobody by
-    /// default: people come with tickets and tokens.
+    /// On a farm for one person: who that is. Whoever is on this machine is then that person, and is asked nothing; a proxy on
+    /// this machine would make everybody that person, so there must be none. Nobody by default: people come with tickets and
+    /// tokens.
     #[serde(default)]
     pub local_user: Option<String>,
     /// The service whose tickets people come with, as in `HTTP@farm.example.org`; by default any whose key is in
@@ -100,6 +101,13 @@ impl farm_daemon::Config for Config {
                  127.0.0.1 or on a unix socket, or leave local_user out",
                 self.http.listen
             ));
+        }
+        if self.local_user.is_some() && self.http.behind_proxy {
+            problems.push(
+                "http.behind_proxy says that others come through a proxy of this machine, and with local_user every one of them \
+                 would be that person: leave one of the two out"
+                    .to_owned(),
+            );
         }
         if self.pool_size == 0 {
             problems.push("pool_size is 0: no page could ask the database".to_owned());

@@ -18,6 +18,11 @@ use farm_api::error::ErrorCode;
 use crate::{App, error::AppError};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// A browser with a ticket begins a session there by a mere look.
+const LOGIN: &str = "/login";
 
 /// Everything comes from here, nothing is inline, nobody frames us.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -35,7 +40,7 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 /// Refuses what comes from other sites, and gives every answer the headers that bind a browser.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let any_host = app.config.local_user.is_none();
-    let mut response = match refusal(request.method(), request.headers(), any_host) {
+    let mut response = match refusal(request.method(), request.uri().path(), request.headers(), any_host) {
         None => next.run(request).await,
         Some(error) => error.into_response(),
     };
@@ -45,7 +50,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
     response
 }
 
-fn refusal(method: &Method, headers: &HeaderMap, any_host: bool) -> Option<AppError> {
+fn refusal(method: &Method, path: &str, headers: &HeaderMap, any_host: bool) -> Option<AppError> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     if !any_host && !host.is_none_or(is_this_machine) {
         let message = "this farm is for one person and asks nobody who it is, so it answers only to localhost and loopback addresses";
@@ -55,7 +60,18 @@ fn refusal(method: &Method, headers: &HeaderMap, any_host: bool) -> Option<AppEr
         let message = "the request comes from another site; go to the farm's own page and try there";
         return Some(AppError::new(ErrorCode::Forbidden, message));
     }
+    if path == LOGIN && comes_from_elsewhere(headers, host) && !is_visit(headers) {
+        let message = "another site asks for the login in passing; go to the farm's own page to log in";
+        return Some(AppError::new(ErrorCode::Forbidden, message));
+    }
     None
+}
+
+/// Whether a person goes there, by a link; and not a page that shows something of ours as a picture or in a frame. An old browser
+/// does not say.
+fn is_visit(headers: &HeaderMap) -> bool {
+    headers.get(SEC_FETCH_MODE).is_none_or(|mode| mode == "navigate")
+        && headers.get(SEC_FETCH_DEST).is_none_or(|place| place == "document")
 }
 
 fn comes_from_elsewhere(headers: &HeaderMap, host: Option<&str>) -> bool {
@@ -82,7 +98,7 @@ mod tests {
     fn refused(method: Method, headers: &[(&'static str, &'static str)]) -> bool {
         let headers =
             headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        refusal(&method, &headers.collect(), false).is_some()
+        refusal(&method, "/login", &headers.collect(), false).is_some()
     }
 
     #[test]
@@ -91,6 +107,17 @@ mod tests {
         assert!(refused(Method::POST, &[("sec-fetch-site", "same-site")]));
         assert!(!refused(Method::POST, &[("sec-fetch-site", "same-origin")]));
         assert!(!refused(Method::GET, &[("sec-fetch-site", "cross-site")]));
+    }
+
+    #[test]
+    fn a_login_in_passing_is_refused_and_a_link_to_it_is_not() {
+        let elsewhere = ("sec-fetch-site", "cross-site");
+        for passing in [("sec-fetch-mode", "no-cors"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "iframe")] {
+            assert!(refused(Method::GET, &[elsewhere, passing]), "{passing:?}");
+            assert!(refused(Method::GET, &[("sec-fetch-site", "same-site"), passing]), "{passing:?}");
+            assert!(!refused(Method::GET, &[("sec-fetch-site", "same-origin"), passing]), "{passing:?}");
+        }
+        assert!(!refused(Method::GET, &[elsewhere, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]));
     }
 
     #[test]

@@ -17,7 +17,11 @@ pub async fn listen(app: App) -> anyhow::Result<()> {
                 app.known.hears(true);
                 app.watch.all_changed();
             }
-            Heard::Told(told) if told.channel == Channel::Access => app.known.forget(),
+            Heard::Told(told) if told.channel == Channel::Access => {
+                app.known.forget();
+                // Somebody may not see any more what is being watched.
+                app.watch.all_changed();
+            }
             Heard::Told(told) => {
                 if let Ok(job) = told.payload.parse() {
                     app.watch.changed(job);

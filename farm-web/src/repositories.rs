@@ -13,7 +13,7 @@ use axum::{
     routing::get,
 };
 use farm_api::error::ErrorCode;
-use farm_db::access;
+use farm_db::{Viewer, access};
 use farm_types::{BucketName, Digest, FileName, PlatformName};
 use tower::ServiceExt as _;
 use tower_http::services::ServeFile;
@@ -26,10 +26,10 @@ use crate::{
 };
 
 /// Names of packages and metadata are digests or have one in their path: they never change.
-const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const FOR_EVER: &str = "max-age=31536000, immutable";
 /// The one file that does.
 const INDEX: &str = "repomd.xml";
-const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("no-cache");
+const ASK_EACH_TIME: &str = "no-cache";
 
 /// The routes below `/repositories`.
 pub fn routes() -> Router<App> {
@@ -46,8 +46,8 @@ async fn repo_file(
     Names((bucket, platform)): Names<(BucketName, PlatformName)>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let folder = folder(&app, &visitor, &bucket, &platform).await?;
-    if !folder.join("repodata").join(INDEX).is_file() {
+    let place = place(&app, &visitor, &bucket, &platform).await?;
+    if !place.folder.join("repodata").join(INDEX).is_file() {
         return Err(none_yet(&bucket, &platform));
     }
     // The name that the asker reached us by.
@@ -58,7 +58,8 @@ async fn repo_file(
         "[farm-{bucket}-{platform}]\nname=Farm: {bucket} for {platform}\n\
          baseurl={scheme}://{host}/repositories/{bucket}/{platform}/\nenabled=1\ngpgcheck=0\n"
     );
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+    let answer = ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response();
+    place.kept(answer, ASK_EACH_TIME)
 }
 
 /// By which scheme the asker reached us, a proxy in between or not.
@@ -73,9 +74,10 @@ async fn metadata(
     Names((bucket, platform, file)): Names<(BucketName, PlatformName, FileName)>,
     request: Request,
 ) -> Result<Response> {
-    let path = folder(&app, &visitor, &bucket, &platform).await?.join("repodata").join(file.as_str());
-    let caching = if file.as_str() == INDEX { ASK_EACH_TIME } else { FOR_EVER };
-    send(path, caching, request, || none_yet(&bucket, &platform)).await
+    let place = place(&app, &visitor, &bucket, &platform).await?;
+    let path = place.folder.join("repodata").join(file.as_str());
+    let keep = if file.as_str() == INDEX { ASK_EACH_TIME } else { FOR_EVER };
+    place.kept(send(path, request, || none_yet(&bucket, &platform)).await?, keep)
 }
 
 async fn package(
@@ -84,25 +86,53 @@ async fn package(
     Names((bucket, platform, digest, file)): Names<(BucketName, PlatformName, Digest, FileName)>,
     request: Request,
 ) -> Result<Response> {
-    let path =
-        folder(&app, &visitor, &bucket, &platform).await?.join("packages").join(digest.to_string()).join(file.as_str());
+    let place = place(&app, &visitor, &bucket, &platform).await?;
+    let path = place.folder.join("packages").join(digest.to_string()).join(file.as_str());
     let missing = || AppError::new(ErrorCode::NotFound, format!("{bucket} for {platform} has no such package"));
-    send(path, FOR_EVER, request, missing).await
+    place.kept(send(path, request, missing).await?, FOR_EVER)
 }
 
-/// The folder of a repository, if the visitor sees what is in the bucket. Whoever is not known is asked to say who it is, in the
+/// Where a repository is.
+struct Place {
+    folder: PathBuf,
+    /// Whether anybody sees it.
+    is_public: bool,
+}
+
+impl Place {
+    /// Says who may keep an answer, and how. A cache that several people share may keep only what anybody sees: it would hand
+    /// out the rest without asking us who may have it.
+    fn kept(&self, mut answer: Response, how: &str) -> Result<Response> {
+        let who = if self.is_public { "public" } else { "private" };
+        let value = HeaderValue::try_from(format!("{who}, {how}")).map_err(|e| AppError::Mistake(e.to_string()))?;
+        answer.headers_mut().insert(header::CACHE_CONTROL, value);
+        if !self.is_public {
+            answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Authorization, Cookie"));
+        }
+        Ok(answer)
+    }
+}
+
+/// The place of a repository, if the visitor sees what is in the bucket. Whoever is not known is asked to say who it is, in the
 /// one way that dnf has: a user name, and a token as the password.
-async fn folder(app: &App, visitor: &Visitor, bucket: &BucketName, platform: &PlatformName) -> Result<PathBuf> {
+async fn place(app: &App, visitor: &Visitor, bucket: &BucketName, platform: &PlatformName) -> Result<Place> {
     let missing = || AppError::new(ErrorCode::NotFound, "this server has no repositories");
     let root = app.config.repositories.as_ref().ok_or_else(missing)?;
     let (viewer, name) = (visitor.viewer(), bucket.clone());
-    if !app.db(move |conn| access::sees_bucket(conn, viewer, &name)).await? {
+    let look = move |conn: &mut _| {
+        let is_public = access::sees_bucket(conn, Viewer::ANYBODY, &name)?;
+        Ok((is_public, is_public || access::sees_bucket(conn, viewer, &name)?))
+    };
+    let (is_public, is_seen) = app.db(look).await?;
+    if !is_seen {
         return Err(match &visitor.0 {
             None => AppError::AskForPassword,
             Some(_) => none_yet(bucket, platform),
         });
     }
-    Ok(root.join(bucket.as_str()).join(platform.as_str()))
+    // Where everybody has to log in, nothing is for anybody.
+    let is_public = is_public && !app.config.require_login;
+    Ok(Place { folder: root.join(bucket.as_str()).join(platform.as_str()), is_public })
 }
 
 fn none_yet(bucket: &BucketName, platform: &PlatformName) -> AppError {
@@ -110,19 +140,12 @@ fn none_yet(bucket: &BucketName, platform: &PlatformName) -> AppError {
 }
 
 /// Sends a file, with ranges and conditions.
-async fn send(
-    path: PathBuf,
-    caching: HeaderValue,
-    request: Request,
-    missing: impl FnOnce() -> AppError,
-) -> Result<Response> {
+async fn send(path: PathBuf, request: Request, missing: impl FnOnce() -> AppError) -> Result<Response> {
     if !path.is_file() {
         return Err(missing());
     }
-    let mut response = match ServeFile::new(path).oneshot(request).await {
-        Ok(response) => response.into_response(),
+    match ServeFile::new(path).oneshot(request).await {
+        Ok(response) => Ok(response.into_response()),
         Err(never) => match never {},
-    };
-    response.headers_mut().insert(header::CACHE_CONTROL, caching);
-    Ok(response)
+    }
 }

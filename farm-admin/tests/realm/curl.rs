@@ -22,14 +22,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of a header; empty: there is none.
+    /// The value of a header, the first where there are several; empty: there is none.
     pub fn header(&self, name: &str) -> &str {
-        let of = |line: &'_ str| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name));
-        self.head
-            .lines()
-            .find(|line| of(line))
-            .and_then(|line| line.split_once(':'))
-            .map_or("", |(_, value)| value.trim())
+        self.headers(name).first().copied().unwrap_or_default()
+    }
+
+    /// All values of a header.
+    pub fn headers(&self, name: &str) -> Vec<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
     }
 
     pub fn json(&self) -> serde_json::Value {

@@ -27,7 +27,7 @@ fn session(env: &Env, web: &Process) -> String {
     let answer = by_ticket(env, &[], web, "/login");
     assert_eq!(answer.status, 303, "{answer:?}");
     let cookie = answer.header("set-cookie").split(';').next().unwrap();
-    assert!(cookie.starts_with("farm_session=farm_"), "{cookie}");
+    assert!(cookie.starts_with("__Host-farm_session=farm_"), "{cookie}");
     format!("Cookie: {cookie}")
 }
 

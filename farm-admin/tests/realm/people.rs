@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use farm_testing::{Realm, Spec};
 
-use crate::site::{Site, localhost, not_allowed, printed};
+use crate::{
+    curl::{BY_TICKET, curl},
+    site::{Env, Site, localhost, not_allowed, printed},
+};
 
 fn submit(package: &str) -> [String; 2] {
     [Spec::named(package).srpm().display().to_string(), "--no-wait".to_owned()]
@@ -77,4 +80,34 @@ fn a_server_by_its_address_is_not_the_one_of_the_principal() {
     let [package, no_wait] = submit("numbered");
     let output = site.tool("farm-submit", &site.person("alice"), &web.url("/"), &[&package, &no_wait]);
     not_allowed(&output, "the URL has to have the full host name");
+}
+
+#[test]
+fn a_repository_that_is_not_public_may_be_asked_for_with_a_password_and_with_a_ticket() {
+    let site = Site::new();
+    let web = site.daemon("web").line(&format!("repositories = \"{}\"", site.dir.path().display())).start();
+    site.execute("INSERT INTO farm.bucket (name, description, public) VALUES ('private', '', false)");
+    let url = localhost(&web, "/repositories/private/f13-x86_64/repodata/repomd.xml");
+    let asked = curl(&Env::new(), &[&url]);
+    assert_eq!(asked.status, 401, "{asked:?}");
+    let ways = asked.headers("www-authenticate");
+    assert!(ways.len() == 2 && ways[0].starts_with("Basic ") && ways[1] == "Negotiate", "{ways:?}");
+    // Known now, though without the right: nothing to be seen, and nothing more to be asked.
+    let known = curl(&site.person("alice"), &[&BY_TICKET[..], &[&url]].concat());
+    assert_eq!(known.status, 404, "{known:?}");
+}
+
+#[test]
+fn a_picture_on_another_site_begins_no_session() {
+    let site = Site::new();
+    let web = site.web();
+    let alice = site.person("alice");
+    let login = |mode: &str| {
+        let mode = format!("Sec-Fetch-Mode: {mode}");
+        let headers = ["--header", "Sec-Fetch-Site: cross-site", "--header", &mode];
+        curl(&alice, &[&BY_TICKET[..], &headers, &[&localhost(&web, "/login")]].concat())
+    };
+    let refused = login("no-cors");
+    assert_eq!((refused.status, refused.header("set-cookie")), (403, ""), "{refused:?}");
+    assert_eq!(login("navigate").status, 303);
 }

@@ -1,6 +1,7 @@
 //! What people see, as the types of [`farm_api::people`]. Each function is one query.
 
 mod artifacts;
+mod buckets;
 mod farm;
 mod jobs;
 mod logs;
@@ -8,6 +9,7 @@ mod tasks;
 mod why;
 
 pub use artifacts::{StoredArtifact, artifact};
+pub use buckets::buckets;
 pub use farm::{RegisteredBuilder, builders, platforms, queue, registered_builders, running};
 pub use jobs::{job, jobs};
 pub use logs::{LogChunk, LogPlace, log_chunks, log_place};

@@ -6,6 +6,7 @@ mod after;
 mod faults;
 mod fence;
 mod intake;
+mod listen;
 mod order;
 mod races;
 mod roles;

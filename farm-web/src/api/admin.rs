@@ -2,19 +2,20 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use farm_api::people::{Bucket, BucketChange, BuilderChange, PlatformChange};
-use farm_db::operator;
+use farm_db::{operator, read};
 use farm_types::{BucketName, BuilderName, PlatformName};
 
 use crate::{
     App, Caller,
     error::{AppError, Result},
     extract::{self, Name},
+    identity::Visitor,
 };
 
-/// All buckets.
+/// The buckets whose contents the visitor sees.
 #[utoipa::path(get, path = "/buckets", tag = "farm", responses((status = 200, body = [Bucket])))]
-pub async fn buckets(State(app): State<App>) -> Result<Json<Vec<Bucket>>> {
-    app.db(operator::buckets).await.map(Json)
+pub async fn buckets(State(app): State<App>, visitor: Visitor) -> Result<Json<Vec<Bucket>>> {
+    app.db(move |conn| read::buckets(conn, visitor.viewer())).await.map(Json)
 }
 
 /// Makes a bucket, or changes one. Takes the right `buckets`.

@@ -11,12 +11,18 @@ use axum::{
     },
 };
 use farm_api::people::Job;
-use farm_db::read;
+use farm_db::{DbError, read};
 use farm_types::JobId;
 use futures::Stream;
 use tokio::time::Instant;
 
-use crate::{App, error::Result, extract::Name, identity::Visitor, viewer::Viewer};
+use crate::{
+    App,
+    error::{AppError, Result},
+    extract::Name,
+    identity::Visitor,
+    viewer::Viewer,
+};
 
 /// No viewer is sent more than five changes a second: nobody reads faster.
 const PACE: Duration = Duration::from_millis(200);
@@ -25,7 +31,7 @@ const LOOK: Duration = Duration::from_secs(15);
 /// When a viewer looks again that could not.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// A job at once and after each change, until its end.
+/// A job at once and after each change, until its end, or until the viewer may not see it any more.
 #[utoipa::path(get, path = "/jobs/{id}/events", tag = "jobs", params(("id" = i64, Path)),
     responses((status = 200, body = Job, content_type = "text/event-stream", description = "events `job`")))]
 pub async fn events(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId>) -> Result<impl IntoResponse> {
@@ -56,6 +62,8 @@ fn changes(app: App, viewer: farm_db::Viewer, id: JobId) -> impl Stream<Item = R
                         return;
                     }
                 }
+                // Whoever may not see it any more is told nothing more of it.
+                Err(AppError::Database(DbError::NotFound(_))) => return,
                 // The viewer keeps what it has.
                 Err(error) => {
                     tracing::debug!(%error, job.id = %id, "a viewer of the job could not look");

@@ -2,8 +2,8 @@
 
 use axum::{Json, body::Bytes, extract::State, http::StatusCode};
 use farm_api::people::{Job, JobFilter, JobPage, NewJob, Retry};
-use farm_db::{DbError, Viewer, intake, queue, read};
-use farm_types::JobId;
+use farm_db::{DbError, PgConnection, Viewer, intake, queue, read};
+use farm_types::{JobId, Scope};
 
 use super::submission;
 use crate::{
@@ -40,14 +40,15 @@ pub async fn create(
     extract::Json(new): extract::Json<NewJob>,
 ) -> Result<(StatusCode, Json<Job>)> {
     let submission = submission::check(caller.actor(), new, app.config.max_sources)?;
+    let sources = submission.sources.len();
     let (job, is_new) = app
         .db(move |conn| {
             let (id, is_new) = intake::submit(conn, &submission)?;
-            Ok((read::job(conn, Viewer(Some(caller.person)), id)?, is_new))
+            Ok((shown(conn, &caller, id)?, is_new))
         })
         .await?;
     if is_new {
-        tracing::info!(job.id = %job.id, person = job.person, sources = job.sources.len(), "job submitted");
+        tracing::info!(job.id = %job.id, person = job.person, sources, "job submitted");
     }
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(job)))
 }
@@ -67,10 +68,13 @@ pub async fn cancel(State(app): State<App>, caller: Caller, Name(id): Name<JobId
 
 /// Withdraws a job, for the API and the page.
 pub async fn withdraw(app: &App, caller: Caller, id: JobId) -> Result<Job> {
-    let (actor, viewer) = (caller.actor(), Viewer(Some(caller.person)));
-    let cancel = move |conn: &mut _| Ok((queue::cancel_job(conn, &actor, id)?, read::job(conn, viewer, id)?));
+    let person = caller.principal.clone();
+    let cancel = move |conn: &mut _| {
+        check_reach(conn, &caller, id)?;
+        Ok((queue::cancel_job(conn, &caller.actor(), id)?, shown(conn, &caller, id)?))
+    };
     let (tasks, job) = app.db(cancel).await?;
-    tracing::info!(job.id = %id, person = caller.principal, tasks, "job cancelled");
+    tracing::info!(job.id = %id, person, tasks, "job cancelled");
     Ok(job)
 }
 
@@ -86,19 +90,56 @@ pub async fn retry(State(app): State<App>, caller: Caller, Name(id): Name<JobId>
 
 /// Builds a job again, for the API and the page.
 pub async fn again(app: &App, caller: Caller, id: JobId, retry: Retry) -> Result<Job> {
-    let (actor, viewer) = (caller.actor(), Viewer(Some(caller.person)));
+    let person = caller.principal.clone();
     let (tasks, job) = app
         .db(move |conn| {
-            let tasks = queue::retry_job(conn, &actor, id, retry.failed_only)?;
+            check_reach(conn, &caller, id)?;
+            let tasks = queue::retry_job(conn, &caller.actor(), id, retry.failed_only)?;
             if tasks == 0 {
                 let what = if retry.failed_only { "failed" } else { "failed or was cancelled" };
                 return Err(DbError::Conflict(format!(
                     "nothing of job {id} {what}, so there is nothing to build again"
                 )));
             }
-            Ok((tasks, read::job(conn, viewer, id)?))
+            Ok((tasks, shown(conn, &caller, id)?))
         })
         .await?;
-    tracing::info!(job.id = %id, person = caller.principal, tasks, "job is built again");
+    tracing::info!(job.id = %id, person, tasks, "job is built again");
     Ok(job)
+}
+
+/// Refuses whoever comes with less than all scopes at the job of somebody else: the right to change jobs of others, or of a whole
+/// bucket, is one to administer, and a token that was made to cancel the own jobs does not have it.
+fn check_reach(conn: &mut PgConnection, caller: &Caller, id: JobId) -> farm_db::Result<()> {
+    if caller.has(Scope::Admin) || read::job(conn, Viewer(Some(caller.person)), id)?.person == caller.principal {
+        return Ok(());
+    }
+    Err(DbError::Forbidden(format!(
+        "this token is for your own jobs: to change job {id}, which is of somebody else, it takes the scope “{}” as well",
+        Scope::Admin
+    )))
+}
+
+/// The job as the caller may see it after having changed it. With a token that is not for reading that is what anybody sees, and
+/// where nobody sees it, what tells it from other jobs and how it stands.
+fn shown(conn: &mut PgConnection, caller: &Caller, id: JobId) -> farm_db::Result<Job> {
+    let whole = read::job(conn, Viewer(Some(caller.person)), id)?;
+    if caller.has(Scope::Read) {
+        return Ok(whole);
+    }
+    match read::job(conn, Viewer::ANYBODY, id) {
+        Err(DbError::NotFound(_)) => Ok(Job {
+            targets: String::new(),
+            after: None,
+            succeeded: 0,
+            total: 0,
+            reasons: Vec::new(),
+            warnings: Vec::new(),
+            finished: None,
+            sources: Vec::new(),
+            tasks: Vec::new(),
+            ..whole
+        }),
+        public => public,
+    }
 }

@@ -14,6 +14,7 @@ use farm_auth::{
 use farm_daemon::http::ClientAddress;
 use farm_db::access::{self, KnownPerson, TokenBearer};
 use farm_types::{Scope, TokenKind, Way};
+use jiff::Timestamp;
 use tracing::warn;
 
 use super::{
@@ -42,11 +43,9 @@ pub async fn identify(State(app): State<App>, mut request: Request, next: Next) 
     if let Some(proof) = proof {
         // Our half of the exchange: the client knows by it that we are who we say.
         response.headers_mut().insert(header::WWW_AUTHENTICATE, www_authenticate(&proof));
-    } else if response.status() == StatusCode::UNAUTHORIZED
-        && app.acceptor.is_some()
-        && !response.headers().contains_key(header::WWW_AUTHENTICATE)
-    {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, www_authenticate(&[]));
+    } else if response.status() == StatusCode::UNAUTHORIZED && app.acceptor.is_some() {
+        // Beside a password, where one is asked for: the client takes what it has.
+        response.headers_mut().append(header::WWW_AUTHENTICATE, www_authenticate(&[]));
     }
     response
 }
@@ -91,11 +90,16 @@ async fn caller(
             let known = by_principal(app, accepted.principal).await?;
             Caller { ticket_seconds, ..person(known, Way::Ticket, all, address) }
         }
-        Credentials::None => match app.config.local_user.clone() {
+        Credentials::None => match app.config.local_user.clone().filter(|_| !is_forwarded(headers)) {
             Some(user) => person(by_principal(app, user).await?, Way::Local, all, address),
             None => return Ok(None),
         },
     }))
+}
+
+/// Whether a proxy says that the request comes from elsewhere, though it comes from this machine.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED)
 }
 
 fn person(known: KnownPerson, way: Way, scopes: Vec<Scope>, address: String) -> Caller {
@@ -117,12 +121,14 @@ async fn by_principal(app: &App, principal: String) -> Result<KnownPerson> {
 
 async fn by_token(app: &App, token: &Token) -> Result<Option<TokenBearer>> {
     let digest = token.digest();
-    let changes = match app.known.get(&digest) {
-        Ok(bearer) => return Ok(Some(bearer)),
-        Err(changes) => changes,
-    };
+    let remembered = app.known.get(&digest);
+    if let Ok(bearer) = &remembered
+        && bearer.expires > Timestamp::now()
+    {
+        return Ok(Some(bearer.clone()));
+    }
     let found = app.db(move |conn| access::caller_by_token(conn, &digest)).await?;
-    if let Some(bearer) = &found {
+    if let (Some(bearer), Err(changes)) = (&found, remembered) {
         app.known.put(digest, bearer.clone(), changes);
     }
     Ok(found)

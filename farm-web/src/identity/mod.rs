@@ -8,10 +8,8 @@
 mod caller;
 mod credentials;
 mod identify;
-mod known;
 mod session;
 
 pub use caller::{Address, Caller, Visitor, unknown};
 pub use identify::identify;
-pub use known::Known;
 pub use session::{end_cookie, session_cookie, session_token};

@@ -4,7 +4,9 @@ use axum::http::{HeaderMap, HeaderValue, header::COOKIE};
 use farm_auth::Token;
 use sha2::{Digest as _, Sha256};
 
-const COOKIE_NAME: &str = "farm_session";
+/// The prefix binds a browser (RFC 6265bis): it takes such a cookie from this host alone, over a way that is safe, and for all of
+/// its paths. So another host of the same domain cannot put a session of its own in the place of ours.
+const COOKIE_NAME: &str = "__Host-farm_session";
 
 /// The cookie that begins a session.
 pub fn session_cookie(token: &Token, seconds: u32) -> Option<HeaderValue> {

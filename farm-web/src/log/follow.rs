@@ -115,22 +115,20 @@ enum Found {
 
 impl Reader {
     /// Looks for pieces first and for the place second. So when the pieces have gone in between, because the log became a
-    /// blob, the place says so; and when some came in between, the size does.
+    /// blob, the place says so; and when some came in between, the size does. The place is asked for each time, as it is there
+    /// for those alone who may see it, and somebody who follows a log may lose that right meanwhile.
     async fn look(&mut self) -> Result<Found> {
         let (viewer, task, attempt, offset) = (self.viewer, self.task, self.attempt, self.offset);
-        let (chunks, place) = self
-            .app
-            .db(move |conn| {
-                let chunks = read::log_chunks(conn, task, attempt, offset)?;
-                let place = if chunks.is_empty() { read::log_place(conn, viewer, task, Some(attempt))? } else { None };
-                Ok((chunks, place))
-            })
-            .await?;
+        let look = move |conn: &mut _| {
+            let chunks = read::log_chunks(conn, task, attempt, offset)?;
+            Ok((chunks, read::log_place(conn, viewer, task, Some(attempt))?))
+        };
+        let (chunks, place) = self.app.db(look).await?;
+        let place = place.ok_or_else(|| DbError::NotFound(format!("task {task} has no attempt {attempt}")))?;
         if !chunks.is_empty() {
             self.looks = 0;
             return self.unpack(chunks).await.map(Found::Pieces);
         }
-        let place = place.ok_or_else(|| DbError::NotFound(format!("task {task} has no attempt {attempt}")))?;
         if let Some(digest) = place.blob {
             return Ok(Found::Blob(digest));
         }

@@ -141,3 +141,40 @@ async fn every_call_of_the_api_is_documented() {
         assert!(document["components"]["schemas"][name].is_object(), "{name} is referred to and not there");
     }
 }
+
+#[tokio::test]
+async fn whoever_comes_through_a_proxy_is_not_the_person_on_this_machine() {
+    let farm = Farm::new();
+    assert_eq!(farm.get("/api/v1/whoami").await.status, StatusCode::OK);
+    for header in [("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=192.0.2.7")] {
+        let answer = farm.get_with("/api/v1/whoami", &[header]).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{header:?}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_person_on_this_machine_and_a_proxy_do_not_go_together() {
+    use farm_daemon::Config as _;
+    let problems = |behind_proxy: bool| {
+        let mut problems = Vec::new();
+        Farm::with(|config| {
+            let mut config = config.clone();
+            config.http.behind_proxy = behind_proxy;
+            problems = config.validate();
+        });
+        problems
+    };
+    assert_eq!(problems(false), Vec::<String>::new());
+    assert!(problems(true).join("; ").contains("leave one of the two out"), "{:?}", problems(true));
+}
+
+#[tokio::test]
+async fn a_picture_on_another_site_does_not_log_anybody_in() {
+    let farm = Farm::new();
+    let picture = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
+    let answer = farm.get_with("/login", &picture).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(answer.text().contains("go to the farm"), "{}", answer.text());
+    let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    assert_eq!(farm.get_with("/login", &link).await.status, StatusCode::SEE_OTHER);
+}

@@ -158,12 +158,26 @@ impl Scene {
         self.tokens.get(caller.name).map(|token| format!("Bearer {}", token.expose()))
     }
 
+    /// The header with a token of a person that is good for these things.
+    pub fn token(&self, person: &str, scopes: &[Scope]) -> String {
+        let (token, name) = (Token::generate(), uuid::Uuid::new_v4().simple().to_string());
+        let new = access::NewToken { person, digest: &token.digest(), name: &name, scopes, days: 1 };
+        access::make_token(&mut self.farm.connect(), &self::person(person), &new).unwrap();
+        format!("Bearer {}", token.expose())
+    }
+
     /// Logs a person in as a browser does.
     pub fn session(&self, name: &str) -> Session {
         let token = Token::generate();
         let mut conn = self.farm.connect();
         testing::log_in(&mut conn, &person(name), &token.digest(), TokenKind::Session).unwrap();
-        Session { cookie: format!("farm_session={}", token.expose()), csrf: csrf(&token) }
+        Session { cookie: format!("__Host-farm_session={}", token.expose()), csrf: csrf(&token) }
+    }
+
+    /// The session with this cookie.
+    pub fn session_of(&self, cookie: &str) -> Session {
+        let token = cookie.split_once('=').unwrap().1.parse().unwrap();
+        Session { cookie: cookie.to_owned(), csrf: csrf(&token) }
     }
 
     /// A job of `user` in the bucket that is not public, with a task on each platform.
@@ -174,6 +188,12 @@ impl Scene {
         let (job, _) = farm_db::intake::submit(&mut conn, &submission).unwrap();
         self.farm.accept();
         job
+    }
+
+    /// Takes away what members of the group may see.
+    pub fn blind_members(&self) {
+        let see = "see:private".parse().unwrap();
+        operator::set_grant(&mut self.farm.connect(), &testing::operator(), &see, "@packagers", false).unwrap();
     }
 
     pub fn shut_out(&self, name: &str) {

@@ -7,6 +7,8 @@
 
 mod callers;
 mod requests;
+mod streams;
+mod tokens;
 
 use std::collections::BTreeSet;
 
