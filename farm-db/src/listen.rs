@@ -83,15 +83,18 @@ pub async fn listen(conninfo: &str, channels: &[Channel], max_age_seconds: u64, 
         let error = match Listener::connect(conninfo, channels).await {
             Ok(mut listener) => {
                 pauses = plan.build();
+                hear(Heard::Connected);
                 loop {
-                    hear(Heard::Connected);
                     let next = async {
                         tokio::time::sleep(max_age).await;
                         Listener::connect(conninfo, channels).await
                     };
                     match hear_until(&mut listener, next, &mut hear).await {
-                        // The old one is dropped only now. What it has not told yet is found by the look after this.
-                        Ok(next) => listener = next,
+                        Ok(next) => {
+                            // The old one is dropped after this. What it has not told yet is found by the look that this asks for.
+                            hear(Heard::Connected);
+                            listener = next;
+                        }
                         // Also when the next one cannot be had: the old one must not live on.
                         Err(error) => break error,
                     }
