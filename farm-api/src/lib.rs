@@ -11,6 +11,7 @@ pub mod access;
 pub mod client;
 pub mod error;
 pub mod hub;
+pub mod limits;
 mod login;
 pub mod paths;
 pub mod people;
