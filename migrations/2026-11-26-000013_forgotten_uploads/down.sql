@@ -1,3 +1,17 @@
+CREATE OR REPLACE FUNCTION farm.log_in(p_actor farm.actor, p_digest farm.sha256, p_kind farm.token_kind, p_scopes farm.scope[], p_lifetime interval,
+    p_parent farm.sha256)
+RETURNS timestamptz LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+  v_expires timestamptz;
+BEGIN
+  INSERT INTO farm.token (digest, kind, person_id, scopes, expires_at, parent)
+    VALUES (p_digest, p_kind, (farm.caller_by_principal((p_actor).principal)->>'person')::int, p_scopes, now() + p_lifetime,
+            (SELECT t.id FROM farm.token t WHERE t.digest = p_parent))
+    RETURNING expires_at INTO v_expires;
+  PERFORM farm.record(p_actor, 'log in', 'person ' || (p_actor).principal,
+    jsonb_build_object('kind', p_kind, 'scopes', to_jsonb(p_scopes), 'expires', v_expires));
+  RETURN v_expires;
+END $$;
 CREATE OR REPLACE FUNCTION farm.seal_log(p_task bigint, p_attempt int, p_digest farm.sha256, p_size bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN

@@ -203,4 +203,35 @@ BEGIN
   PERFORM farm.record(NULL, 'seal log', 'task ' || p_task, jsonb_build_object('attempt', p_attempt, 'size', p_size));
 END $$;
 
+-- Gives a person a token or a session after a proof of who that is. Answers until when it is good. What is begun with a token
+-- ends with it. Of one person the newest are good: 64 sessions, and as many tokens for tickets as a script can want that
+-- calls a tool some times a second, as each call takes one for ten minutes.
+CREATE OR REPLACE FUNCTION farm.log_in(p_actor farm.actor, p_digest farm.sha256, p_kind farm.token_kind, p_scopes farm.scope[], p_lifetime interval,
+    p_parent farm.sha256)
+RETURNS timestamptz LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+  v_person int := (farm.caller_by_principal((p_actor).principal)->>'person')::int;
+  v_most int := CASE p_kind WHEN 'session' THEN 64 ELSE 4096 END;
+  v_expires timestamptz;
+  v_ended int;
+BEGIN
+  INSERT INTO farm.token (digest, kind, person_id, scopes, expires_at, parent)
+    VALUES (p_digest, p_kind, v_person, p_scopes, now() + p_lifetime,
+            (SELECT t.id FROM farm.token t WHERE t.digest = p_parent))
+    RETURNING expires_at INTO v_expires;
+  -- Looked for first and locked then: a lock in the inner query would be on those that stay, too. Whoever logs in beside us may have
+  -- the same in hand.
+  DELETE FROM farm.token WHERE id IN (
+    SELECT o.id FROM farm.token o WHERE o.id IN (
+      SELECT t.id FROM farm.token t WHERE t.person_id = v_person AND t.kind = p_kind ORDER BY t.id DESC OFFSET v_most)
+    FOR UPDATE SKIP LOCKED);
+  GET DIAGNOSTICS v_ended = ROW_COUNT;
+  IF v_ended > 0 THEN
+    PERFORM farm.access_changed();
+  END IF;
+  PERFORM farm.record(p_actor, 'log in', 'person ' || (p_actor).principal,
+    jsonb_build_object('kind', p_kind, 'scopes', to_jsonb(p_scopes), 'expires', v_expires, 'ended', nullif(v_ended, 0)));
+  RETURN v_expires;
+END $$;
+
 RESET ROLE;
