@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use crate::LogFormat;
 
+/// The hidden option of a process that is there for one login; see `tickets`.
+pub(crate) const LOG_IN_ONCE: &str = "log-in-once";
+
 /// The options that every daemon has. Flatten it into the daemon's own `clap` parser.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct DaemonArgs {
@@ -39,6 +42,10 @@ pub struct DaemonArgs {
     /// With --daemon: the file to log to, opened anew at SIGHUP
     #[arg(long, value_name = "FILE", requires = "background")]
     pub log_file: Option<PathBuf>,
+
+    /// Log in where the daemon would, with the tickets that the environment names, and end
+    #[arg(long = LOG_IN_ONCE, hide = true)]
+    pub log_in_once: bool,
 }
 
 impl DaemonArgs {

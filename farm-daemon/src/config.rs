@@ -8,7 +8,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use crate::{KerberosConfig, LogConfig};
+use crate::{KerberosConfig, LogConfig, Login};
 
 /// The configuration of a daemon. Its structs carry `#[serde(deny_unknown_fields)]`, so a misspelt key is an error.
 pub trait Config: DeserializeOwned {
@@ -22,6 +22,11 @@ pub trait Config: DeserializeOwned {
 
     /// What the file says about Kerberos. [`start`](crate::start) puts it into the environment before the first thread.
     fn kerberos(&self) -> Option<&KerberosConfig> {
+        None
+    }
+
+    /// How this daemon logs in with the tickets of its client keytab; with `None` the Kerberos library alone renews them.
+    fn login(&self) -> Option<Login> {
         None
     }
 }

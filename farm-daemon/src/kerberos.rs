@@ -1,7 +1,7 @@
 //! Who the process is to Kerberos: its keytabs and its tickets.
 //!
-//! The Kerberos library and libpq take all of this from the environment, and nothing else is needed: with a client keytab
-//! the library logs in by itself, and again when half of a ticket's life is over.
+//! The Kerberos library and libpq take all of this from the environment: with a client keytab the library logs in by itself, and
+//! again when half of a ticket's life is over. That is too seldom for who is disabled at the KDC: see `tickets`.
 
 #![expect(unsafe_code, reason = "the environment of a process can be set in no other way")]
 
@@ -16,6 +16,7 @@ use anyhow::ensure;
 use crate::{
     secret::{self, Readers},
     threads,
+    tickets::{Tickets, cache_name},
 };
 
 /// The table `[kerberos]` of a configuration. What is left out stays as the environment has it.
@@ -24,8 +25,8 @@ use crate::{
 pub struct KerberosConfig {
     /// The keytab by whose first principal this process logs in, to PostgreSQL or to the hub (`KRB5_CLIENT_KTNAME`).
     pub client_keytab: Option<PathBuf>,
-    /// Where the tickets of this process are kept (`KRB5CCNAME`). With a client keytab the default is `MEMORY:farm-web` and
-    /// the like, as tickets of somebody else would be used rather than the keytab.
+    /// Where the tickets of this process are kept (`KRB5CCNAME`). With a client keytab the default is a file in a folder of its
+    /// own, as tickets of somebody else would be used rather than the keytab; and it has to be a file, which newer tickets replace.
     pub ccache: Option<String>,
     /// The keytab with the key of `HTTP/<host>`, by which the tickets of callers are read (`KRB5_KTNAME`).
     pub service_keytab: Option<PathBuf>,
@@ -39,20 +40,40 @@ impl KerberosConfig {
             .filter_map(|(whose, path)| keytab_problem(&format!("the {whose} keytab"), path.as_deref()?))
             .collect();
         if self.ccache.as_deref().is_some_and(|name| name.trim().is_empty()) {
-            problems.push(
-                "kerberos.ccache is empty: it takes a name as in MEMORY:farm or FILE:/run/farm/tickets".to_owned(),
-            );
+            problems.push("kerberos.ccache is empty: it takes a name as in FILE:/run/farm/tickets".to_owned());
+        } else if let Some(name) =
+            self.ccache.as_deref().filter(|_| self.client_keytab.is_some() && self.file().is_none())
+        {
+            problems.push(format!(
+                "kerberos.ccache is {name}, and with a client keytab it takes a file, as in FILE:/run/farm/tickets, whose tickets \
+                 this process replaces by newer ones; leave it out to have one in a folder of its own"
+            ));
         }
         problems
     }
 
-    /// The variables for a daemon of this name.
-    fn variables(&self, daemon: &str) -> Vec<(&'static str, OsString)> {
-        let own = || format!("MEMORY:farm-{}", daemon.strip_prefix("farm-").unwrap_or(daemon));
-        let ccache = self.ccache.clone().or_else(|| self.client_keytab.is_some().then(own));
+    /// The file that tickets are kept in by this configuration, if it is one.
+    fn file(&self) -> Option<&Path> {
+        let name = self.ccache.as_deref()?;
+        let path = Path::new(name.strip_prefix("FILE:").unwrap_or(name));
+        path.is_absolute().then_some(path)
+    }
+
+    /// The tickets that are this process's own to renew: those of its keytab.
+    fn own_tickets(&self, daemon: &str) -> anyhow::Result<Option<Tickets>> {
+        match (&self.client_keytab, self.file()) {
+            (None, _) => Ok(None),
+            (Some(_), Some(file)) => Ok(Some(Tickets::in_file(file))),
+            (Some(_), None) => Tickets::in_own_folder(daemon).map(Some),
+        }
+    }
+
+    /// The variables of a process that has these tickets.
+    fn variables(&self, tickets: Option<&Tickets>) -> Vec<(&'static str, OsString)> {
+        let ccache = tickets.map(|own| cache_name(own.file())).or_else(|| self.ccache.clone().map(OsString::from));
         [
             ("KRB5_CLIENT_KTNAME", self.client_keytab.as_deref().map(keytab_name)),
-            ("KRB5CCNAME", ccache.map(OsString::from)),
+            ("KRB5CCNAME", ccache),
             ("KRB5_KTNAME", self.service_keytab.as_deref().map(keytab_name)),
         ]
         .into_iter()
@@ -60,13 +81,14 @@ impl KerberosConfig {
         .collect()
     }
 
-    /// Puts it into the environment, over whatever was inherited.
+    /// Puts it into the environment, over whatever was inherited. Answers the tickets that are to be renewed.
     ///
     /// # Errors
     ///
-    /// The process has a second thread already, which might read the environment in this moment.
-    pub(crate) fn apply(&self, daemon: &str) -> anyhow::Result<()> {
-        let variables = self.variables(daemon);
+    /// The process has a second thread already, which might read the environment in this moment; or there is no place for tickets.
+    pub(crate) fn apply(&self, daemon: &str) -> anyhow::Result<Option<Tickets>> {
+        let tickets = self.own_tickets(daemon)?;
+        let variables = self.variables(tickets.as_ref());
         ensure!(
             variables.is_empty() || threads::is_single(),
             "a fault in this program: a thread was started before Kerberos was set up"
@@ -75,7 +97,7 @@ impl KerberosConfig {
             // SAFETY: no other thread exists, as was just asked, so none reads or writes the environment meanwhile.
             unsafe { std::env::set_var(name, value) };
         }
-        Ok(())
+        Ok(tickets)
     }
 }
 
@@ -110,20 +132,38 @@ mod tests {
         path
     }
 
-    #[test]
-    fn a_client_keytab_comes_with_tickets_of_its_own_and_nothing_else_is_touched() {
-        let config = KerberosConfig { client_keytab: Some("/etc/farm/web.keytab".into()), ..Default::default() };
-        let expected: [(&str, OsString); 2] =
-            [("KRB5_CLIENT_KTNAME", "FILE:/etc/farm/web.keytab".into()), ("KRB5CCNAME", "MEMORY:farm-web".into())];
-        assert_eq!(config.variables("farm-web"), expected);
-        let service = KerberosConfig { service_keytab: Some("/k".into()), ..Default::default() };
-        assert_eq!(service.variables("farm-web"), [("KRB5_KTNAME", OsString::from("FILE:/k"))]);
+    fn variables(config: &KerberosConfig) -> Vec<(&'static str, OsString)> {
+        config.variables(config.own_tickets("farm-web").unwrap().as_ref())
     }
 
     #[test]
-    fn tickets_may_be_kept_elsewhere() {
-        let config = KerberosConfig { ccache: Some("FILE:/run/farm/cc".into()), ..Default::default() };
-        assert_eq!(config.variables("farm-hub"), [("KRB5CCNAME", OsString::from("FILE:/run/farm/cc"))]);
+    fn a_client_keytab_comes_with_tickets_of_its_own_and_nothing_else_is_touched() {
+        let config = KerberosConfig { client_keytab: Some("/etc/farm/web.keytab".into()), ..Default::default() };
+        let tickets = config.own_tickets("farm-web").unwrap().unwrap();
+        let expected: [(&str, OsString); 2] =
+            [("KRB5_CLIENT_KTNAME", "FILE:/etc/farm/web.keytab".into()), ("KRB5CCNAME", cache_name(tickets.file()))];
+        assert_eq!(config.variables(Some(&tickets)), expected);
+        let service = KerberosConfig { service_keytab: Some("/k".into()), ..Default::default() };
+        assert_eq!(variables(&service), [("KRB5_KTNAME", OsString::from("FILE:/k"))]);
+    }
+
+    #[test]
+    fn tickets_may_be_kept_elsewhere_and_those_of_a_keytab_in_a_file() {
+        let kept = |ccache: &str, client_keytab| KerberosConfig {
+            client_keytab,
+            ccache: Some(ccache.into()),
+            ..Default::default()
+        };
+        assert_eq!(variables(&kept("MEMORY:cc", None)), [("KRB5CCNAME", OsString::from("MEMORY:cc"))]);
+        for name in ["FILE:/run/farm/cc", "/run/farm/cc"] {
+            let config = kept(name, Some("/k".into()));
+            assert_eq!(variables(&config)[1], ("KRB5CCNAME", OsString::from("FILE:/run/farm/cc")));
+        }
+        let problems = kept("MEMORY:cc", Some("/k".into())).problems().join("; ");
+        assert!(
+            problems.contains("kerberos.ccache is MEMORY:cc, and with a client keytab it takes a file"),
+            "{problems}"
+        );
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod shutdown;
 mod start;
 mod supervise;
 mod threads;
+mod tickets;
 
 pub use args::DaemonArgs;
 pub use backoff::Backoff;
@@ -49,5 +50,6 @@ pub use log::{LogConfig, LogFormat, log_to_stderr};
 pub use notify::{ready, status};
 pub use start::start;
 pub use supervise::Supervisor;
+pub use tickets::Login;
 /// The token by which a daemon is told to end.
 pub use tokio_util::sync::CancellationToken;

@@ -13,6 +13,7 @@ use crate::{
     config,
     log::Log,
     metrics, notify, shutdown,
+    tickets::{self, Tickets},
 };
 
 /// The exit code for a command line or configuration that cannot be used.
@@ -32,6 +33,9 @@ where
     R: FnOnce(C, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<()>>,
 {
+    if args.log_in_once {
+        return tickets::log_in_once::<C>(name, args);
+    }
     let Prepared { config, log, background } = match prepare::<C>(name, args) {
         Ok(prepared) => prepared,
         Err(error) => return say(name, &error, EXIT_USAGE),
@@ -40,13 +44,17 @@ where
         println!("configuration is good");
         return ExitCode::SUCCESS;
     }
-    let pid_file = match leave(name, &config, background) {
+    let pid_file = match background.map(|background| background.leave(name)).transpose() {
         Ok(Some(Side::Starter(code))) => return code,
         Ok(Some(Side::Daemon(pid_file))) => Some(pid_file),
         Ok(None) => None,
         Err(error) => return say(name, &error, 1),
     };
-    let result = log.start().and_then(|()| supervise(name, args, config, run));
+    let result = log.start().and_then(|()| {
+        // Before the first thread, but not before the fork: the folder of the tickets goes with the process that made it.
+        let tickets = config.kerberos().map(|kerberos| kerberos.apply(name)).transpose()?.flatten();
+        supervise(name, args, config, tickets, run)
+    });
     // Before anybody hears of the end, who may start the daemon again at once.
     drop(pid_file);
     match result {
@@ -78,22 +86,15 @@ fn prepare<C: Config>(name: &str, args: &DaemonArgs) -> anyhow::Result<Prepared<
     Ok(Prepared { config, log, background })
 }
 
-/// What has to be done before the first thread: the environment is set, the terminal is left.
-fn leave<C: Config>(name: &str, config: &C, background: Option<Background>) -> anyhow::Result<Option<Side>> {
-    if let Some(kerberos) = config.kerberos() {
-        kerberos.apply(name)?;
-    }
-    background.map(|background| background.leave(name)).transpose()
-}
-
 /// Says why the daemon cannot start. The log does not exist yet.
 fn say(name: &str, error: &anyhow::Error, code: u8) -> ExitCode {
     eprintln!("{name}: {error:#}");
     ExitCode::from(code)
 }
 
-fn supervise<C, R, F>(name: &str, args: &DaemonArgs, config: C, run: R) -> anyhow::Result<()>
+fn supervise<C, R, F>(name: &str, args: &DaemonArgs, config: C, tickets: Option<Tickets>, run: R) -> anyhow::Result<()>
 where
+    C: Config,
     R: FnOnce(C, CancellationToken) -> F,
     F: Future<Output = anyhow::Result<()>>,
 {
@@ -109,7 +110,17 @@ where
     metrics::install();
     let result = runtime.block_on(async {
         tokio::spawn(metrics::keep_up(token.clone()));
-        run(config, token).await
+        match (&tickets, config.login()) {
+            (Some(tickets), Some(login)) => {
+                let daemon = run(config, token.clone());
+                // Ends with the daemon and not before: it is there while there are connections to be made.
+                tokio::select! {
+                    result = daemon => result,
+                    never = tickets.keep_new(login) => match never {},
+                }
+            }
+            _ => run(config, token).await,
+        }
     });
     runtime.shutdown_timeout(LAST_CALLS);
     result

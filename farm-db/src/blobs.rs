@@ -97,21 +97,21 @@ pub fn end_upload(conn: &mut PgConnection, actor: &Actor, id: Uuid) -> Result<()
 }
 
 /// Forgets an upload whose bytes proved wrong.
-pub fn forget_upload(conn: &mut PgConnection, id: Uuid) -> Result<()> {
-    sql_query("DELETE FROM farm.upload WHERE id = $1").bind::<SqlUuid, _>(id).execute(conn)?;
+pub fn forget_upload(conn: &mut PgConnection, actor: &Actor, id: Uuid) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.forget_upload(", actor!(), ", $4)"));
+    bind!(query, actor).bind::<SqlUuid, _>(id).execute(conn)?;
     Ok(())
 }
 
-/// Forgets uploads that nobody touched for so long, and answers their numbers so that the store can forget them too.
+/// Forgets uploads that nobody touched for so long, and for a minute at least, and answers their numbers so that the store can forget them too.
 pub fn forget_stale_uploads(conn: &mut PgConnection, older_than_seconds: u32) -> Result<Vec<Uuid>> {
     #[derive(QueryableByName)]
     struct Id {
         #[diesel(sql_type = SqlUuid)]
         id: Uuid,
     }
-    let rows: Vec<Id> =
-        sql_query("DELETE FROM farm.upload WHERE touched_at < now() - make_interval(secs => $1) RETURNING id")
-            .bind::<diesel::sql_types::Double, _>(f64::from(older_than_seconds))
-            .load(conn)?;
+    let rows: Vec<Id> = sql_query("SELECT id FROM farm.forget_stale_uploads(make_interval(secs => $1)) AS id")
+        .bind::<diesel::sql_types::Double, _>(f64::from(older_than_seconds))
+        .load(conn)?;
     Ok(rows.into_iter().map(|row| row.id).collect())
 }

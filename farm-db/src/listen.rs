@@ -17,7 +17,7 @@ use std::{
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::{DbError, Result};
+use crate::{DbError, Result, pool};
 
 /// What the farm tells itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,10 +69,10 @@ pub enum Heard {
 }
 
 /// Listens until it is dropped: connects, tells what it hears, and connects again with growing pauses whenever the
-/// connection is lost. When it has become so old, as the connections of a [`Pool`](crate::Pool), the next one is there before it
+/// connection is lost. When it has become old, as the connections of a [`Pool`](crate::Pool), the next one is there before it
 /// goes, so that there is no moment in which nothing is heard.
 pub async fn listen(conninfo: &str, channels: &[Channel], max_age_seconds: u64, mut hear: impl FnMut(Heard)) {
-    let max_age = Duration::from_secs(max_age_seconds);
+    let max_age = pool::max_age(max_age_seconds);
     let plan = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(250))
         .with_max_delay(Duration::from_secs(15))

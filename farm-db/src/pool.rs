@@ -18,13 +18,18 @@ const SESSION: &str =
     "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5min'; SET timezone = 'UTC'";
 /// How long to wait for a free connection.
 const WAIT: Duration = Duration::from_secs(10);
-/// Connections are made anew after this time, so that a principal that was shut out is really out: a connection outlives its
-/// ticket.
+/// Connections are made anew, so that a principal that was shut out is really out: a connection outlives its ticket.
 const MAX_AGE_SECONDS: u64 = 600;
 
-/// How old a connection may become unless the configuration says otherwise, in seconds.
+/// For how long somebody who was shut out may stay unless the configuration says otherwise, in seconds.
 pub const fn max_age_seconds() -> u64 {
     MAX_AGE_SECONDS
+}
+
+/// How old a connection may become when whoever was shut out may stay for so many seconds. Not for all of them: a connection may
+/// have been made with a ticket that is a fifth of that time old (`farm_daemon::Login`), and getting the next one takes a moment.
+pub(crate) const fn max_age(seconds: u64) -> Duration {
+    Duration::from_millis(seconds.saturating_mul(750))
 }
 
 /// A pool of connections; cheap to clone.
@@ -46,11 +51,16 @@ pub fn connect(conninfo: &str) -> Result<PgConnection> {
     Ok(conn)
 }
 
+/// Logs in and goes, to see whether this process is let in and to have a ticket for it. The error is what libpq says.
+pub fn log_in(conninfo: &str) -> std::result::Result<(), String> {
+    PgConnection::establish(conninfo).map(drop).map_err(|error| error.to_string())
+}
+
 impl Pool {
-    /// A pool of at most `size` connections, made when they are needed, none older than `max_age_seconds` when it is used. The
-    /// conninfo goes to libpq as it is.
+    /// A pool of at most `size` connections, made when they are needed, of which none is used with which somebody who was shut out
+    /// would stay for longer than `max_age_seconds`. The conninfo goes to libpq as it is.
     pub fn new(conninfo: &str, size: usize, max_age_seconds: u64) -> Result<Self> {
-        let max_age = Duration::from_secs(max_age_seconds);
+        let max_age = max_age(max_age_seconds);
         let timeouts = Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) };
         let inner = deadpool_diesel::postgres::Pool::builder(Manager::new(conninfo, Runtime::Tokio1))
             .max_size(size)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use farm_daemon::{KerberosConfig, LogConfig, http::HttpConfig};
+use farm_daemon::{KerberosConfig, LogConfig, Login, http::HttpConfig};
 use farm_store::StoreConfig;
 use serde::Deserialize;
 
@@ -12,8 +12,8 @@ use serde::Deserialize;
 pub struct Config {
     /// How to reach the database, in libpq's words: `host=db.example.org dbname=farm user=farm_janitor`.
     pub database: String,
-    /// How old a connection to it may become, in seconds: so long may a process stay that was shut out and has no good ticket any
-    /// more; 600 by default.
+    /// For how long this process may stay when it was shut out, by the database or by the KDC, in seconds: connections and tickets are
+    /// made anew often enough for that; 600 by default.
     #[serde(default = "farm_db::pool::max_age_seconds")]
     pub connection_max_age_seconds: u64,
     /// Where the blobs are.
@@ -85,5 +85,10 @@ impl farm_daemon::Config for Config {
 
     fn kerberos(&self) -> Option<&KerberosConfig> {
         Some(&self.kerberos)
+    }
+
+    fn login(&self) -> Option<Login> {
+        let database = self.database.clone();
+        Some(Login::new(self.connection_max_age_seconds, move || farm_db::pool::log_in(&database)))
     }
 }

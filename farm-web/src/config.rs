@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use farm_daemon::{KerberosConfig, LogConfig, http::HttpConfig};
+use farm_daemon::{KerberosConfig, LogConfig, Login, http::HttpConfig};
 use farm_store::StoreConfig;
 use serde::Deserialize;
 
@@ -26,8 +26,8 @@ pub struct Config {
     /// How many connections to it at the most.
     #[serde(default = "pool_size")]
     pub pool_size: usize,
-    /// How old a connection to it may become, in seconds: so long may a process stay that was shut out and has no good ticket any
-    /// more; 600 by default.
+    /// For how long this process may stay when it was shut out, by the database or by the KDC, in seconds: connections and tickets are
+    /// made anew often enough for that; 600 by default.
     #[serde(default = "farm_db::pool::max_age_seconds")]
     pub connection_max_age_seconds: u64,
     /// Where uploads wait that go to S3; a store in a folder has its own place for them.
@@ -130,5 +130,10 @@ impl farm_daemon::Config for Config {
 
     fn kerberos(&self) -> Option<&KerberosConfig> {
         Some(&self.kerberos)
+    }
+
+    fn login(&self) -> Option<Login> {
+        let database = self.database.clone();
+        Some(Login::new(self.connection_max_age_seconds, move || farm_db::pool::log_in(&database)))
     }
 }

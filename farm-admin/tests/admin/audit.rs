@@ -19,16 +19,19 @@ fn what_an_operator_did_is_told_in_its_order_with_who_and_to_what() {
     printed(on(&db).args(["grant", "add", "network", "alice"]));
     printed(on(&db).args(["bucket", "add", "updates"]));
     let lines = json(on(&db).args(["audit", "--json"]));
-    assert_eq!(each(&lines, "action"), ["enable", "grant", "put bucket"]);
-    assert_eq!(each(&lines, "object"), ["person alice", "right network", "bucket updates"]);
-    assert_eq!(each(&lines, "way"), ["operator"; 3]);
+    assert_eq!(each(&lines, "action"), ["become known", "enable", "grant", "put bucket"]);
+    assert_eq!(each(&lines, "object"), ["person alice", "person alice", "right network", "bucket updates"]);
+    assert_eq!(each(&lines, "way"), ["operator"; 4]);
     assert_eq!(lines[0]["actor"], "carol", "behind sudo it is who called it");
     assert!(lines[0]["process"].as_str().unwrap().starts_with("role "), "{lines}");
 
     let table = printed(on(&db).args(["audit", "--action", "grant"]));
     assert!(table.starts_with("WHEN "), "{table}");
     assert!(table.lines().nth(1).unwrap().ends_with("  grant   right network  to=alice"), "{table}");
-    assert_eq!(each(&json(on(&db).args(["audit", "--actor", "carol", "--json"])), "action"), ["enable"]);
+    assert_eq!(
+        each(&json(on(&db).args(["audit", "--actor", "carol", "--json"])), "action"),
+        ["become known", "enable"]
+    );
     assert_eq!(each(&json(on(&db).args(["audit", "--object", "bucket updates", "--json"])), "action"), ["put bucket"]);
     assert_eq!(json(on(&db).args(["audit", "--actor", "mallory", "--json"])), serde_json::json!([]));
 }
@@ -54,9 +57,13 @@ fn the_audit_begins_where_one_says() {
     let db = TestDb::new();
     printed(on(&db).args(["user", "add", "alice"]));
     let since = |time: &str| json(on(&db).args(["audit", "--json", "--since", time])).as_array().unwrap().len();
-    assert_eq!((since("1h"), since("1970-01-01"), since("2999-01-01T00:00Z")), (1, 1, 0));
+    assert_eq!(
+        (since("1h"), since("1970-01-01"), since("2999-01-01T00:00Z")),
+        (2, 2, 0),
+        "she becomes known and is let in"
+    );
     let at = json(on(&db).args(["audit", "--json"]))[0]["at"].as_str().unwrap().to_owned();
-    assert_eq!(since(&at), 1, "the very moment counts");
+    assert_eq!(since(&at), 2, "the very moment counts");
     assert!(misused(on(&db).args(["audit", "--since", "yesterday"])).contains("how long ago, such as 2h or 3d"));
     misused(on(&db).args(["audit", "-n", "0"]));
 }

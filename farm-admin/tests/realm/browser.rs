@@ -40,7 +40,7 @@ async fn a_browser_logs_in_by_ticket_makes_a_token_and_logs_out() {
     chrome.wait_for("!!document.querySelector('.who a[href=\"/login\"]')").await;
     let actions: Vec<String> =
         site.audit().into_iter().map(|entry| format!("{} {}", entry.action, entry.way)).collect();
-    assert_eq!(actions, ["log in ticket", "make token session", "log out session"]);
+    assert_eq!(actions, ["become known daemon", "log in ticket", "make token session", "log out session"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,6 +102,11 @@ impl Realm {
         self.kdc.administer(&["modprinc", "-allow_tix", principal]);
     }
 
+    /// Lets a disabled principal have tickets again.
+    pub fn enable(&self, principal: &str) {
+        self.kdc.administer(&["modprinc", "+allow_tix", principal]);
+    }
+
     /// Lets a principal have tickets for so long at the most, its own and those that others get for it.
     pub fn limit(&self, principal: &str, lifetime: Duration) {
         self.kdc.administer(&["modprinc", "-maxlife", &format!("{} seconds", lifetime.as_secs()), principal]);

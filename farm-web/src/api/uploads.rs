@@ -127,7 +127,7 @@ async fn finish(app: App, actor: Actor, upload: blobs::Upload, staged: Staged) -
     let blobs::Upload { id, digest, size } = upload;
     match app.store.commit(staged, &digest, size).await {
         Err(error @ StoreError::DigestMismatch { .. }) => {
-            app.db(move |conn| blobs::forget_upload(conn, id)).await?;
+            app.db(move |conn| blobs::forget_upload(conn, &actor, id)).await?;
             let message = format!("{error}; the file was changed while it was sent, or on the way: send it again");
             return Err(AppError::new(ErrorCode::Refused, message));
         }

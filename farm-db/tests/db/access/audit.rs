@@ -20,6 +20,7 @@ use crate::support::{PLATFORM, database, execute, expire_leases, text};
 /// superuser of the test's server; everybody else through the process that is there for it.
 const EXPECTED: &str = "
 put platform  | platform a-x86_64       | test           | operator | superuser
+become known  | person alice            | test           | operator | superuser
 enable        | person alice            | test           | operator | superuser
 disable       | person alice            | test           | operator | superuser
 enable        | person alice            | test           | operator | superuser
@@ -33,6 +34,7 @@ remove member | group packagers         | test           | operator | superuser
 grant         | right submit:results    | test           | operator | superuser
 take back     | right submit:results    | test           | operator | superuser
 grant         | right own:*             | test           | operator | superuser
+become known  | person boss             | test           | operator | superuser
 grant         | right admin             | test           | operator | superuser
 remove group  | group packagers         | test           | operator | superuser
 put builder   | builder one             | test           | operator | superuser
@@ -48,6 +50,14 @@ log out       | person alice            | alice          | session  | farm_web
 make token    | token 3                 | alice          | ticket   | farm_web
 revoke token  | token 3                 | alice          | session  | farm_web
 log in        | builder one             | builder/one@X  | ticket   | farm_hub
+become known  | person bob              | farm_web       | daemon   | farm_web
+log in        | person bob              | bob            | ticket   | farm_web
+begin upload  | blob 0202               | alice          | token    | farm_web
+forget upload | blob 0202               | alice          | token    | farm_web
+begin upload  | blob 0202               | alice          | token    | farm_web
+forget upload | blob 0202               | farm_janitor   | daemon   | farm_janitor
+become known  | person carol            | carol          | token    | farm_web
+begin upload  | blob 0202               | carol          | token    | farm_web
 begin upload  | blob 0101               | alice          | token    | farm_web
 upload        | blob 0101               | alice          | token    | farm_web
 submit        | job 1                   | alice          | token    | farm_web
@@ -68,6 +78,19 @@ retry         | job 3                   | test           | operator | superuser
 claim         | task 2                  | builder/one@X  | lease    | farm_hub
 reap          | task 2                  | farm_janitor   | daemon   | farm_janitor
 cancel        | job 3                   | boss           | session  | farm_web
+seal log      | task 2                  | farm_janitor   | daemon   | farm_janitor
+submit        | job 4                   | alice          | token    | farm_web
+accept        | job 4                   | farm_validator | daemon   | farm_validator
+submit        | job 5                   | alice          | token    | farm_web
+accept        | job 5                   | farm_validator | daemon   | farm_validator
+submit        | job 6                   | alice          | token    | farm_web
+accept        | job 6                   | farm_validator | daemon   | farm_validator
+claim         | task 3                  | builder/one@X  | lease    | farm_hub
+let go        | job 5                   | farm_hub       | daemon   | farm_hub
+finish        | task 3                  | builder/one@X  | lease    | farm_hub
+claim         | task 4                  | builder/one@X  | lease    | farm_hub
+give up       | job 6                   | farm_hub       | daemon   | farm_hub
+finish        | task 4                  | builder/one@X  | lease    | farm_hub
 ";
 
 /// The connections of the farm's processes, and of an operator.
@@ -98,9 +121,11 @@ fn everything_that_anybody_causes_leaves_a_line_with_who_did_what_to_what_and_ho
     operators_set_the_farm_up(&mut farm);
     an_administrator_looks_after_it(&mut farm);
     everybody_logs_in_and_out(&mut farm);
+    uploads_come_to_nothing(&mut farm);
     a_job_is_built_and_published(&mut farm);
     a_job_is_turned_down(&mut farm);
     a_job_is_given_back_lost_and_cancelled(&mut farm);
+    jobs_come_after_others(&mut farm);
     let lines = |text: &str| text.trim().lines().map(squeezed).collect::<Vec<_>>();
     assert_eq!(lines(&written(&db)), lines(EXPECTED));
 }
@@ -125,7 +150,7 @@ fn written(db: &TestDb) -> String {
         access::audit(&mut db.connect(), &AuditFilter { limit: Some(1000), ..AuditFilter::default() }).unwrap();
     entries.reverse();
     let lines = entries.iter().map(|entry| {
-        let object = entry.object.replace(&"01".repeat(32), "0101");
+        let object = entry.object.replace(&"01".repeat(32), "0101").replace(&"02".repeat(32), "0202");
         let process = entry.process.strip_prefix("role ").unwrap();
         let process = if process.starts_with("farm_") { process } else { "superuser" };
         let actor = entry.actor.strip_prefix("role ").unwrap_or(&entry.actor);
@@ -188,6 +213,24 @@ fn everybody_logs_in_and_out(farm: &mut Farm) {
     let token = access::make_token(conn, &ticket, &new).unwrap();
     access::revoke_token(conn, &session, token).unwrap();
     operator::builder_log_in(&mut farm.hub, "builder/one@X", "192.0.2.9", &testing::digest(), 600).unwrap();
+    // Nobody has heard of him.
+    testing::log_in(&mut farm.web, &person("bob", Way::Ticket), &testing::digest(), TokenKind::Login).unwrap();
+}
+
+fn uploads_come_to_nothing(farm: &mut Farm) {
+    let (alice, digest) = (person("alice", Way::Token), Digest::from_bytes([2; 32]));
+    let upload = blobs::begin_upload(&mut farm.web, &alice, &digest, 1).unwrap();
+    for whose in ["bob", "alice", "alice"] {
+        // Of somebody else there is nothing to forget, nor is there the second time.
+        blobs::forget_upload(&mut farm.web, &person(whose, Way::Token), upload).unwrap();
+    }
+    let upload = blobs::begin_upload(&mut farm.web, &alice, &digest, 1).unwrap();
+    // Just touched, it is not stale, whatever the janitor says.
+    assert!(blobs::forget_stale_uploads(&mut farm.janitor, 0).unwrap().is_empty());
+    execute(&mut farm.operator, "UPDATE farm.upload SET touched_at = now() - interval '2 minutes'");
+    assert_eq!(blobs::forget_stale_uploads(&mut farm.janitor, 60).unwrap(), [upload]);
+    // Nobody has heard of her, and it is known by which way she came.
+    blobs::begin_upload(&mut farm.web, &person("carol", Way::Token), &digest, 1).unwrap();
 }
 
 fn submission(source: Digest) -> Submission {
@@ -207,7 +250,11 @@ fn submission(source: Digest) -> Submission {
 }
 
 fn submit(farm: &mut Farm) -> JobId {
-    let new = submission(Digest::from_bytes([1; 32]));
+    submit_after(farm, None)
+}
+
+fn submit_after(farm: &mut Farm, after: Option<JobId>) -> JobId {
+    let new = Submission { after, ..submission(Digest::from_bytes([1; 32])) };
     let (job, _) = intake::submit(&mut farm.web, &new).unwrap();
     // Sent again, it is nothing new.
     assert_eq!(intake::submit(&mut farm.web, &new).unwrap(), (job, false));
@@ -229,6 +276,14 @@ fn accept(farm: &mut Farm, job: JobId) {
 fn builder(farm: &mut Farm) -> TestBuilder {
     let number = "SELECT id::text AS text FROM farm.builder";
     TestBuilder::new(farm_types::BuilderId(text(&mut farm.operator, number).parse().unwrap()))
+}
+
+/// In the life that it said hello in.
+fn living_builder(farm: &mut Farm) -> TestBuilder {
+    let instance = "SELECT instance::text AS text FROM farm.builder";
+    let mut builder = builder(farm);
+    builder.instance = text(&mut farm.operator, instance).parse().unwrap();
+    builder
 }
 
 fn a_job_is_built_and_published(farm: &mut Farm) {
@@ -259,19 +314,32 @@ fn a_job_is_turned_down(farm: &mut Farm) {
 fn a_job_is_given_back_lost_and_cancelled(farm: &mut Farm) {
     let job = submit(farm);
     accept(farm, job);
-    // In the life that it said hello in.
-    let instance = "SELECT instance::text AS text FROM farm.builder";
-    let mut builder = builder(farm);
-    builder.instance = text(&mut farm.operator, instance).parse().unwrap();
+    let builder = living_builder(farm);
     let key = builder.claim_one(&mut farm.hub);
     queue::release(&mut farm.hub, builder.id, &key, "it has to go").unwrap();
     assert_eq!(queue::cancel_job(&mut farm.web, &person("alice", Way::Token), job).unwrap(), 1);
     // What changes nothing is nothing to write down.
     assert_eq!(queue::cancel_job(&mut farm.web, &person("alice", Way::Token), job).unwrap(), 0);
     assert_eq!(queue::retry_job(&mut farm.operator, &testing::operator(), job, false).unwrap(), 1);
-    builder.claim_one(&mut farm.hub);
+    let lost = builder.claim_one(&mut farm.hub);
     expire_leases(&mut farm.operator);
     assert_eq!(queue::reap(&mut farm.janitor, 0).unwrap(), 1);
     execute(&mut farm.operator, "UPDATE farm.builder SET last_seen_at = now()");
     assert_eq!(queue::cancel_job(&mut farm.web, &person("boss", Way::Session), job).unwrap(), 1);
+    let log = queue::UnsealedLog { task: lost.task, attempt: lost.attempt };
+    queue::seal_log(&mut farm.janitor, &log, &testing::digest(), 1).unwrap();
+}
+
+fn jobs_come_after_others(farm: &mut Farm) {
+    let mut before = None;
+    for _ in 0..3 {
+        let job = submit_after(farm, before);
+        accept(farm, job);
+        before = Some(job);
+    }
+    let builder = living_builder(farm);
+    for outcome in [Outcome::Succeeded, Outcome::Failed] {
+        let key = builder.claim_one(&mut farm.hub);
+        builder.finish(&mut farm.hub, &key, outcome).unwrap();
+    }
 }

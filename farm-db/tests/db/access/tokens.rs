@@ -162,3 +162,33 @@ fn no_token_is_good_for_longer_than_its_kind_may_be() {
         assert!(access::log_in(&mut conn, &testing::person(ALICE), &login).is_err(), "{kind}");
     }
 }
+
+#[test]
+fn of_one_person_only_the_newest_sessions_are_good_and_those_of_others_are_left_alone() {
+    let (_db, mut conn) = database();
+    let bob = testing::digest();
+    testing::log_in(&mut conn, &testing::person("bob"), &bob, TokenKind::Session).unwrap();
+    let (_, script) = make(&mut conn, "script");
+    let login = log_in(&mut conn, TokenKind::Login).unwrap();
+    let sessions: Vec<_> = (0..66).map(|_| log_in(&mut conn, TokenKind::Session).unwrap()).collect();
+    let good: Vec<_> = sessions.iter().map(|session| is_good(&mut conn, session)).collect();
+    assert_eq!(good, [vec![false; 2], vec![true; 64]].concat());
+    assert!(is_good(&mut conn, &script) && is_good(&mut conn, &login));
+    assert!(access::caller_by_token(&mut conn, &bob).unwrap().is_some());
+    let ended = "SELECT string_agg(details->>'ended', ',') AS text FROM farm.audit WHERE action = 'log in'";
+    assert_eq!(text(&mut conn, ended), "1,1");
+}
+
+#[test]
+fn the_tokens_that_a_person_gets_for_tickets_are_bounded_too() {
+    let (_db, mut conn) = database();
+    let first = log_in(&mut conn, TokenKind::Login).unwrap();
+    // As a script does that calls a tool again and again.
+    let many = "INSERT INTO farm.token (digest, kind, person_id, scopes, expires_at)
+        SELECT sha256(n::text::bytea), 'login', (SELECT person_id FROM farm.token LIMIT 1), '{read}', now() + interval '5 minutes'
+        FROM generate_series(1, 4095) AS n";
+    execute(&mut conn, many);
+    assert!(is_good(&mut conn, &first));
+    let last = log_in(&mut conn, TokenKind::Login).unwrap();
+    assert_eq!([first, last].map(|token| is_good(&mut conn, &token)), [false, true]);
+}
