@@ -6,6 +6,8 @@ use farm_daemon::{KerberosConfig, LogConfig, http::HttpConfig};
 use farm_types::BuilderName;
 use serde::Deserialize;
 
+use crate::mock::MockConfig;
+
 /// Where the builder keeps everything.
 const DATA: &str = "/var/lib/farm/builder";
 /// Where the token of this builder is, as `farm-admin builder add` printed it.
@@ -41,6 +43,12 @@ pub struct Config {
     /// share base trees.
     #[serde(default = "data")]
     pub data: PathBuf,
+    /// What makes chroots and builds in them.
+    #[serde(default)]
+    pub driver: DriverKind,
+    /// What the mock driver has to know.
+    #[serde(default)]
+    pub mock: MockConfig,
     /// Architectures to build for; by default this machine's.
     #[serde(default = "arches")]
     pub arches: Vec<String>,
@@ -65,6 +73,17 @@ pub struct Config {
     /// How to log.
     #[serde(default)]
     pub log: LogConfig,
+}
+
+/// What makes chroots and builds in them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriverKind {
+    /// [`crate::native`].
+    #[default]
+    Native,
+    /// [`crate::mock`].
+    Mock,
 }
 
 fn slots() -> u32 {
@@ -107,6 +126,7 @@ impl Config {
 impl farm_daemon::Config for Config {
     fn validate(&self) -> Vec<String> {
         let mut problems = self.metrics.as_ref().map(HttpConfig::problems).unwrap_or_default();
+        problems.extend(self.mock.problems());
         if self.slots == 0 {
             problems.push("slots is 0: the builder would never build anything".to_owned());
         }
@@ -145,6 +165,16 @@ mod tests {
         let config: Config = toml::from_str("hub = 'http://hub/'\nname = 'b1'").unwrap();
         assert!(config.slots > 0 && !config.arches[0].is_empty());
         assert!(config.validate().is_empty());
+    }
+
+    #[test]
+    fn a_driver_is_chosen_by_name_and_native_is_the_default() {
+        let config: Config = toml::from_str("hub = 'http://hub/'\nname = 'b1'").unwrap();
+        assert_eq!(config.driver, DriverKind::Native);
+        let text = "hub = 'http://hub/'\nname = 'b1'\ndriver = 'mock'\n[mock]\nconfig_dir = 'etc'\n                    [mock.configs]\n'f13-x86_64' = '../x'";
+        let config: Config = toml::from_str(text).unwrap();
+        assert_eq!((config.driver, config.validate().len()), (DriverKind::Mock, 2));
+        assert!(toml::from_str::<Config>("hub = 'http://hub/'\nname = 'b1'\ndriver = 'docker'").is_err());
     }
 
     #[test]

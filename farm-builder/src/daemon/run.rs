@@ -7,9 +7,17 @@ use farm_api::{client::ClientError, error::ErrorCode, hub::Lease};
 use farm_daemon::{Backoff, CancellationToken, Supervisor, http};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{assignment::Workshop, board::Board, config::Config, hub::Hub, numbers, room::wait_for_room};
+use super::{
+    assignment::Workshop,
+    board::Board,
+    config::{Config, DriverKind},
+    hub::Hub,
+    numbers,
+    room::wait_for_room,
+};
 use crate::{
     driver::Driver,
+    mock::MockDriver,
     native::{NativeConfig, NativeDriver},
 };
 
@@ -18,9 +26,17 @@ const CLAIM_WAIT: Duration = Duration::from_secs(30);
 
 /// Claims tasks and builds them until `shutdown`; then finishes what it can in time and gives the rest back.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let native = NativeConfig::new(config.data.clone());
-    let driver = NativeDriver::new(native).await.context("the native driver cannot work on this machine")?;
-    run_with(driver, config, shutdown).await
+    match config.driver {
+        DriverKind::Native => {
+            let native = NativeConfig::new(config.data.clone());
+            let driver = NativeDriver::new(native).await.context("the native driver cannot work on this machine")?;
+            run_with(driver, config, shutdown).await
+        }
+        DriverKind::Mock => {
+            let driver = MockDriver::new(&config.data, config.mock.clone()).await;
+            run_with(driver.context("the mock driver cannot work on this machine")?, config, shutdown).await
+        }
+    }
 }
 
 /// The same with any driver.

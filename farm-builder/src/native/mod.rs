@@ -4,19 +4,19 @@
 //! the host; the daemon decides what comes next, watches the clocks, and reads what comes out.
 
 mod attempt;
-mod dependencies;
+pub(crate) mod dependencies;
 mod driver;
-mod excerpt;
-mod failure;
-mod files;
+pub(crate) mod excerpt;
+pub(crate) mod failure;
+pub(crate) mod files;
 mod helper;
 mod ids;
 mod needs;
 mod recipe;
-mod results;
+pub(crate) mod results;
 mod source;
 mod trees;
-mod watch;
+pub(crate) mod watch;
 
 pub use driver::{NativeConfig, NativeDriver};
 pub use ids::{IdMap, NoIds};

@@ -152,7 +152,8 @@ impl Journal {
         }
     }
 
-    async fn take(&mut self, mut bytes: Bytes) -> Result<(), Stop> {
+    /// Takes the next bytes of the log.
+    pub async fn take(&mut self, mut bytes: Bytes) -> Result<(), Stop> {
         let too_large = bytes.len() as u64 > self.room;
         if too_large {
             bytes.truncate(usize::try_from(self.room).unwrap_or(usize::MAX));

@@ -42,6 +42,19 @@ pub fn collect(upper: &Path, kind: Collect, into: &Path, most_bytes: u64) -> any
     Ok(picker.collection)
 }
 
+/// The same with a folder that holds packages of both kinds, filled by a program that has them from a build.
+pub(crate) fn collect_from(from: &Path, into: &Path, most_bytes: u64) -> anyhow::Result<Collection> {
+    folder(into)?;
+    let root = OwnedFd::from(fs_err::File::open(from)?.into_file());
+    let mut picker = Picker { root, into, room: most_bytes, collection: Collection::default() };
+    picker.pick(Path::new("."), ".rpm")?;
+    // What rpmbuild writes down of generated requirements is no result.
+    for name in picker.collection.files.extract_if(.., |name| name.ends_with(".buildreqs.nosrc.rpm")) {
+        fs_err::remove_file(into.join(name))?;
+    }
+    Ok(picker.collection)
+}
+
 struct Picker<'a> {
     root: OwnedFd,
     into: &'a Path,

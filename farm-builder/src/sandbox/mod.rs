@@ -26,6 +26,7 @@ use nix::sys::{
     signal::Signal,
 };
 
+pub(crate) use collect::collect_from;
 pub use order::{Answer, Chroot, Collect, Collection, Dnf, Order, Script};
 
 /// What programs that embed the builder are started with to become its helper: their first and only argument.

@@ -1,4 +1,4 @@
-//! What the tests of the native driver share.
+//! What the tests of the drivers share.
 #![expect(dead_code, reason = "not every test uses everything")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -113,7 +113,7 @@ impl Build {
         self
     }
 
-    pub async fn run(self, driver: &NativeDriver) -> Built {
+    pub async fn run(self, driver: &impl Driver) -> Built {
         let (sender, mut events) = mpsc::channel(64);
         let building = driver.build(self.request, sender, self.cancel.clone());
         let listening = async {

@@ -1,0 +1,117 @@
+//! One build: all sources of a request, in one folder of its own.
+
+use std::{collections::VecDeque, path::PathBuf};
+
+use farm_types::{Cause, Stage};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{host::Host, repository, source::Source};
+use crate::{
+    driver::{BuildRequest, BuiltFile},
+    native::{failure::End, watch::Journal},
+};
+
+/// One build.
+pub struct Attempt<'a> {
+    pub host: &'a Host,
+    pub request: &'a BuildRequest,
+    pub journal: &'a mut Journal,
+    pub cancel: &'a CancellationToken,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What mock is started with for whatever is to be done in the chroot of this build.
+    pub chroot: ChrootName,
+    /// When the time of the package's own steps is up, once they have begun.
+    pub ends: Option<Instant>,
+    /// Whether mock has left its chroot, for the next start to clean.
+    pub is_unclean: bool,
+    /// The repository of what was built so far.
+    pub repository: Option<PathBuf>,
+}
+
+/// Names a chroot to mock.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct ChrootName {
+    /// The file of the configuration.
+    pub config: PathBuf,
+    /// Where it finds what it includes.
+    pub config_dir: PathBuf,
+    /// Tells it from the chroots of other builds with that configuration.
+    pub extension: String,
+}
+
+impl ChrootName {
+    /// The options that name it.
+    pub fn options(&self) -> Vec<std::ffi::OsString> {
+        vec![
+            "--configdir".into(),
+            self.config_dir.clone().into(),
+            "-r".into(),
+            self.config.clone().into(),
+            "--uniqueext".into(),
+            self.extension.clone().into(),
+        ]
+    }
+}
+
+impl Attempt<'_> {
+    /// Builds everything.
+    pub async fn run(&mut self) -> Result<Vec<BuiltFile>, End> {
+        self.journal.stage(Stage::Chroot).await;
+        self.introduce().await;
+        let count = self.request.sources.len();
+        let mut line: VecDeque<usize> = (1..=count).collect();
+        let (mut built, mut in_vain, mut round) = (Vec::new(), 0, 0);
+        // A source that lacks another's result goes to the back of the line, as long as there is progress.
+        while let Some(position) = line.pop_front() {
+            if count > 1 {
+                self.journal.say(&format!("source {position} of {count}")).await;
+            }
+            round += 1;
+            match Source::new(self, position, round).build().await {
+                Ok(files) => {
+                    built.extend(files);
+                    in_vain = 0;
+                    if !line.is_empty() {
+                        self.offer(&built, round).await?;
+                    }
+                }
+                Err(End::Failed(failure)) if failure.cause == Cause::Dependencies && in_vain < line.len() => {
+                    self.journal.say(&format!("source {position} waits for what the others bring")).await;
+                    in_vain += 1;
+                    line.push_back(position);
+                }
+                Err(end) => return Err(end),
+            }
+        }
+        Ok(built)
+    }
+
+    /// Says what builds here, and how it is isolated.
+    async fn introduce(&mut self) {
+        let config = self.chroot.config.display();
+        self.journal
+            .say(&format!("mock {} makes the chroot, by {config}: not by the platform's recipe", self.host.version))
+            .await;
+        for line in self.host.isolation.lines(self.network()) {
+            self.journal.say(&line).await;
+        }
+    }
+
+    /// Whether the package's own scripts may use the network.
+    pub fn network(&self) -> bool {
+        self.request.network && self.request.platform.network
+    }
+
+    /// Makes what was built so far available to the sources that follow.
+    async fn offer(&mut self, built: &[BuiltFile], round: usize) -> Result<(), End> {
+        let folder = self.folder.join(format!("repository-{round}"));
+        if let Err(error) = repository::make(built, &folder).await {
+            let why = format!("cannot offer results to the next source: {error}");
+            return Err(End::fault(self.journal, Cause::Internal, why));
+        }
+        self.repository = Some(folder);
+        Ok(())
+    }
+}
