@@ -18,7 +18,7 @@ const CLAIM_WAIT: Duration = Duration::from_secs(30);
 
 /// Claims tasks and builds them until `shutdown`; then finishes what it can in time and gives the rest back.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let native = NativeConfig::new(config.data.clone());
+    let native = NativeConfig { cache_bytes: config.cache_bytes, ..NativeConfig::new(config.data.clone()) };
     let driver = NativeDriver::new(native).await.context("the native driver cannot work on this machine")?;
     run_with(driver, config, shutdown).await
 }

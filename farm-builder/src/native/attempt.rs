@@ -61,7 +61,8 @@ impl Attempt<'_> {
         }
         self.bring_sources().await?;
         let clock = farm_clock(self.cancel);
-        self.tree = self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?;
+        let (tree, _used) = self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?;
+        self.tree = tree;
         // Waiting for the base tree is not the package's fault.
         self.ends = Instant::now() + self.request.limits.timeout;
         self.build_all().await

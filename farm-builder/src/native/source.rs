@@ -6,10 +6,11 @@ use farm_rpm::{Dependency, Limits};
 use farm_types::{Cause, Stage};
 
 use super::{
-    attempt::{Attempt, farm_clock, source_name},
+    attempt::{Attempt, source_name},
     dependencies::{Refusal, missing, refusal},
     failure::{End, MISSING_REQUIRES},
-    files, needs, recipe, results,
+    layers::{Granted, Layer},
+    needs, recipe, results,
 };
 use crate::{
     driver::BuiltFile,
@@ -29,6 +30,8 @@ pub struct Source<'a, 'b> {
     /// Names its folders: a source that goes to the back of the line comes again.
     label: String,
     chroot: Chroot,
+    /// What lies over the base tree, from when it is known what is needed.
+    layer: Option<Layer>,
 }
 
 impl<'a, 'b> Source<'a, 'b> {
@@ -36,8 +39,8 @@ impl<'a, 'b> Source<'a, 'b> {
     pub fn new(attempt: &'a mut Attempt<'b>, position: usize, round: usize) -> Self {
         let label = format!("{position}-{round}");
         let changes = attempt.folder.join(format!("chroot-{label}"));
-        let chroot = Chroot { tree: attempt.tree.clone(), changes };
-        Self { attempt, position, label, chroot }
+        let chroot = Chroot { tree: attempt.tree.clone(), layer: None, changes };
+        Self { attempt, position, label, chroot, layer: None }
     }
 
     /// Builds it. Its chroot is gone afterwards.
@@ -56,7 +59,7 @@ impl<'a, 'b> Source<'a, 'b> {
         self.attempt.journal.stage(Stage::Dependencies).await;
         self.install(&needs, 0).await?;
         if needs.iter().any(|need| need.name == DYNAMIC) {
-            self.dynamic_requires().await?;
+            self.dynamic_requires(&needs).await?;
         }
         match self.run(Script::Build).await? {
             0 => {}
@@ -104,7 +107,7 @@ impl<'a, 'b> Source<'a, 'b> {
     }
 
     /// Lets the spec say what else it needs, until it is content.
-    async fn dynamic_requires(&mut self) -> Result<(), End> {
+    async fn dynamic_requires(&mut self, fixed: &[Dependency]) -> Result<(), End> {
         let mut known = Vec::new();
         for round in 1..=MOST_ROUNDS {
             let script = if round == 1 { Script::FirstRequires } else { Script::MoreRequires };
@@ -116,7 +119,8 @@ impl<'a, 'b> Source<'a, 'b> {
             if status == 0 || needs == known {
                 return Ok(());
             }
-            self.install(&needs, round).await?;
+            // Each layer lies over the base tree, not over the one before.
+            self.install(&[fixed, &needs].concat(), round).await?;
             known = needs;
         }
         let why = format!("%generate_buildrequires asked for more {MOST_ROUNDS} times");
@@ -136,13 +140,13 @@ impl<'a, 'b> Source<'a, 'b> {
     /// Installs what is needed. If that cannot be had, says which of it.
     async fn install(&mut self, needs: &[Dependency], round: u32) -> Result<(), End> {
         let needs: Vec<Dependency> = needs.iter().filter(|need| !need.is_rpmlib()).cloned().collect();
-        if needs.is_empty() {
-            return Ok(());
-        }
-        let package = self.needs_package(&format!("farm-build-requires-{}-{round}", self.label), &needs)?;
-        self.attempt.journal.begin(false);
-        if self.dnf(vec![package], false).await? == 0 {
-            return Ok(());
+        match self.attempt.layer(&format!("{}-{round}", self.label), &needs).await? {
+            Granted::Layer(layer) => {
+                self.chroot.layer.clone_from(&layer.path);
+                self.layer = Some(layer);
+                return Ok(());
+            }
+            Granted::Refused => {}
         }
         match refusal(self.attempt.journal.seen().lines()) {
             Refusal::Unsolvable(why) => self.explain(&needs, why).await,
@@ -158,11 +162,13 @@ impl<'a, 'b> Source<'a, 'b> {
     async fn explain(&mut self, needs: &[Dependency], why: String) -> Result<(), End> {
         let mut packages = Vec::new();
         for (n, need) in needs.iter().enumerate() {
-            packages.push(self.needs_package(&needs::single_name(n), std::slice::from_ref(need))?);
+            packages.push(self.attempt.needs_package(&needs::single_name(n), std::slice::from_ref(need))?);
         }
         self.attempt.journal.say("asking for each of them by itself").await;
         self.attempt.journal.begin(false);
-        self.dnf(packages, true).await?;
+        let results = self.attempt.has_results.then(|| self.attempt.folder.join("results"));
+        let dnf = recipe::dnf(&self.attempt.request.platform, results.is_some());
+        self.attempt.step(&Order::Explain { chroot: self.chroot.clone(), packages, results, dnf }).await?;
         let missing = missing(self.attempt.journal.seen().lines(), needs.len());
         let names: Vec<String> = missing.iter().filter_map(|n| needs.get(*n)).map(ToString::to_string).collect();
         let platform = &self.attempt.request.platform.name;
@@ -172,35 +178,6 @@ impl<'a, 'b> Source<'a, 'b> {
             format!("{platform} cannot provide: {}", names.join(", "))
         };
         Err(self.attempt.failed(Cause::Dependencies, message))
-    }
-
-    fn needs_package(&mut self, name: &str, needs: &[Dependency]) -> Result<PathBuf, End> {
-        let path = self.attempt.folder.join("in").join(format!("{name}.rpm"));
-        let absolute = self.attempt.helpers.data.join(&path);
-        let written = needs::write_package(&absolute, name, needs).map_err(|error| error.to_string());
-        written.and_then(|()| files::let_read(&absolute).map_err(|error| error.to_string())).map_err(|error| {
-            self.attempt.fault(Cause::Internal, format!("cannot write {}: {error}", absolute.display()))
-        })?;
-        Ok(path)
-    }
-
-    async fn dnf(&mut self, packages: Vec<PathBuf>, explain: bool) -> Result<i32, End> {
-        let results = self.attempt.has_results.then(|| self.attempt.folder.join("results"));
-        let dnf = recipe::dnf(&self.attempt.request.platform, results.is_some());
-        // What comes over the network goes into one cache, and dnf's own locks do not work across process namespaces.
-        let _lock = match dnf.network {
-            true => {
-                let (helpers, clock) = (self.attempt.helpers, farm_clock(self.attempt.cancel));
-                let cache = self.chroot.tree.join("cache");
-                Some(self.attempt.trees.lock(&helpers.data, &cache, self.attempt.journal, &clock).await?)
-            }
-            false => None,
-        };
-        let order = Order::Install { chroot: self.chroot.clone(), packages, results, dnf, explain };
-        match self.attempt.step(&order).await? {
-            Answer::Exit(code) => Ok(code),
-            answer => Err(self.attempt.fault(Cause::Internal, format!("unexpected answer {answer:?}"))),
-        }
     }
 
     /// Runs a script and answers rpmbuild's status.

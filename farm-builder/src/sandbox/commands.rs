@@ -124,7 +124,8 @@ pub fn run(command: &mut Command) -> anyhow::Result<i32> {
     Ok(code(status))
 }
 
-fn code(status: ExitStatus) -> i32 {
+/// How a program ended, as [`run`] answers it.
+pub fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 

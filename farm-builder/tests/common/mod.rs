@@ -32,7 +32,9 @@ pub fn shared_data() -> PathBuf {
 
 /// A driver with the real program as its helper.
 pub async fn driver(data: PathBuf) -> NativeDriver {
-    NativeDriver::new(NativeConfig { data, helper: env!("CARGO_BIN_EXE_farm-builder").into() }).await.unwrap()
+    NativeDriver::new(NativeConfig { data, helper: env!("CARGO_BIN_EXE_farm-builder").into(), cache_bytes: None })
+        .await
+        .unwrap()
 }
 
 /// Packs a spec of ours into a source package.
