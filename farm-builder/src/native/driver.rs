@@ -44,8 +44,8 @@ impl NativeConfig {
 /// Builds in overlays over base trees, with bubblewrap and dnf.
 #[derive(Debug)]
 pub struct NativeDriver {
-    helpers: Helpers,
-    trees: Trees,
+    pub(super) helpers: Helpers,
+    pub(super) trees: Trees,
     tidying: AbortHandle,
 }
 

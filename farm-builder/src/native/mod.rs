@@ -16,6 +16,7 @@ mod layers;
 mod locks;
 mod needs;
 mod numbers;
+mod probe;
 mod recipe;
 mod results;
 mod source;

@@ -46,7 +46,10 @@ impl<'a, 'b> Source<'a, 'b> {
     /// Builds it. Its chroot is gone afterwards.
     pub async fn build(mut self) -> Result<Vec<BuiltFile>, End> {
         let built = self.stages().await;
-        if built.is_ok() || matches!(&built, Err(End::Failed(failure)) if failure.cause == Cause::Dependencies) {
+        let others = self.attempt.request.sources.len() > 1;
+        if others && built.is_ok()
+            || matches!(&built, Err(End::Failed(failure)) if failure.cause == Cause::Dependencies)
+        {
             // Else the whole folder of the build goes.
             self.attempt.step(&Order::Remove { path: self.chroot.changes.clone() }).await?;
         }

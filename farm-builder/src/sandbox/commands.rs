@@ -107,11 +107,12 @@ pub fn on_scene(network: bool, folders: &[std::path::PathBuf]) -> anyhow::Result
     for path in HOST_FILES {
         command.args(["--ro-bind-try", path, path]);
     }
+    command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]);
+    // They may lie below one of those.
     for folder in folders {
         command.arg("--ro-bind").arg(folder).arg(folder);
     }
     let home = Scene.path("home");
-    command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]);
     command.arg("--bind").arg(Scene.path("")).arg(Scene.path(""));
     command.arg("--setenv").arg("HOME").arg(home).args(["--chdir", "/"]);
     Ok(command)
