@@ -130,12 +130,26 @@ impl NativeDriver {
             has_results: false,
         };
         let result = attempt.run().await;
-        // Also when it was cancelled.
-        let clock = farm_clock(&CancellationToken::new());
-        trees::remove(&self.helpers, &folder, journal, &clock).await?;
+        // Also when it was cancelled. Where no chroot is left, all is the daemon's to remove.
+        if has_chroots(&absolute) || fs_err::remove_dir_all(&absolute).is_err() {
+            let clock = farm_clock(&CancellationToken::new());
+            trees::remove(&self.helpers, &folder, journal, &clock).await?;
+        }
         let _ = fs_err::remove_file(beside(&absolute, "lock"));
         result
     }
+}
+
+/// Whether something in a build's folder was made by packages, and so is a trap to a daemon that removes it.
+fn has_chroots(folder: &Path) -> bool {
+    let name_starts =
+        |entry: &fs_err::DirEntry, start: &str| entry.file_name().as_encoded_bytes().starts_with(start.as_bytes());
+    let is_chroot = |entry: &fs_err::DirEntry| ["chroot-", "layer-"].iter().any(|start| name_starts(entry, start));
+    let mut entries = match fs_err::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(_) => return true,
+    };
+    entries.any(|entry| entry.as_ref().map_or(true, is_chroot))
 }
 
 type BuildResult = Result<Vec<crate::driver::BuiltFile>, End>;

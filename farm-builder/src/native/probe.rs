@@ -18,11 +18,8 @@ use super::{
 };
 use crate::{
     driver::{BuildRequest, DriverError},
-    sandbox::{Chroot, Order, Script},
+    sandbox::{Answer, Chroot, Order, Script},
 };
-
-/// What `build.sh` ends with where there is nothing to build.
-const NO_SPEC: i32 = 64;
 
 impl NativeDriver {
     /// Makes a chroot as for a build that needs `needs`, starts a program in it, and undoes everything; answers how long that took from
@@ -68,12 +65,12 @@ impl Attempt<'_> {
         let began = Instant::now();
         let chroot =
             Chroot { tree: self.tree.clone(), layer: layer.path.clone(), changes: self.folder.join("chroot-probe") };
-        let order = Order::Run { chroot: chroot.clone(), script: Script::Build, source: None, network: false };
-        match self.run_script(&order, Script::Build).await? {
-            NO_SPEC => {}
-            status => return Err(self.fault(Cause::Chroot, format!("a shell in a chroot ended with {status}"))),
+        let run = Order::Run { chroot: chroot.clone(), script: Script::Probe, source: None, network: false };
+        let ran = self.run_script(run, Script::Probe, vec![Order::Remove { path: chroot.changes }]).await?;
+        if (ran.code, ran.rest.as_slice()) != (0, &[Answer::Done]) {
+            let why = format!("a shell in a chroot ended with {}, and its removal with {:?}", ran.code, ran.rest);
+            return Err(self.fault(Cause::Chroot, why));
         }
-        self.step(&Order::Remove { path: chroot.changes }).await?;
         Ok(began.elapsed())
     }
 }

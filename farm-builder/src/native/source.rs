@@ -6,7 +6,7 @@ use farm_rpm::{Dependency, Limits};
 use farm_types::{Cause, Stage};
 
 use super::{
-    attempt::{Attempt, source_name},
+    attempt::{Attempt, Ran, source_name},
     dependencies::{Refusal, missing, refusal},
     failure::{End, MISSING_REQUIRES},
     layers::{Granted, Layer},
@@ -43,14 +43,10 @@ impl<'a, 'b> Source<'a, 'b> {
         Self { attempt, position, label, chroot, layer: None }
     }
 
-    /// Builds it. Its chroot is gone afterwards.
+    /// Builds it. Its chroot is gone afterwards, unless the whole attempt is over.
     pub async fn build(mut self) -> Result<Vec<BuiltFile>, End> {
         let built = self.stages().await;
-        let others = self.attempt.request.sources.len() > 1;
-        if others && built.is_ok()
-            || matches!(&built, Err(End::Failed(failure)) if failure.cause == Cause::Dependencies)
-        {
-            // Else the whole folder of the build goes.
+        if matches!(&built, Err(End::Failed(failure)) if failure.cause == Cause::Dependencies) {
             self.attempt.step(&Order::Remove { path: self.chroot.changes.clone() }).await?;
         }
         built
@@ -64,13 +60,12 @@ impl<'a, 'b> Source<'a, 'b> {
         if needs.iter().any(|need| need.name == DYNAMIC) {
             self.dynamic_requires(&needs).await?;
         }
-        match self.run(Script::Build).await? {
-            0 => {}
-            MISSING_REQUIRES => return Err(End::of_rpmbuild(self.attempt.journal, MISSING_REQUIRES)),
-            status => return Err(End::of_rpmbuild(self.attempt.journal, status)),
+        match self.run(Script::Build, Vec::new()).await? {
+            (0, _) => {}
+            (status, _) => return Err(End::of_rpmbuild(self.attempt.journal, status)),
         }
         self.attempt.journal.stage(Stage::Collect).await;
-        if self.collect(Collect::Binaries, "results").await?.files.is_empty() {
+        if self.pick_binaries().await?.files.is_empty() {
             return Err(self.attempt.failed(Cause::Install, "rpmbuild succeeded and made no package"));
         }
         self.keep("results").await
@@ -78,7 +73,9 @@ impl<'a, 'b> Source<'a, 'b> {
 
     /// Unpacks the source package and packs it again with the platform's macros; answers what that says it needs.
     async fn rebuild_source(&mut self) -> Result<Vec<Dependency>, End> {
-        match self.run(Script::Source).await? {
+        let pick = self.picking(Collect::Source, "results");
+        let (status, mut rest) = self.run(Script::Source, vec![pick]).await?;
+        match status {
             0 => {}
             status => {
                 let why =
@@ -86,7 +83,7 @@ impl<'a, 'b> Source<'a, 'b> {
                 return Err(self.attempt.failed(Cause::SourceInvalid, format!("{}{why}", source_failure(status))));
             }
         }
-        let collection = self.collect(Collect::Source, "results").await?;
+        let collection = self.picked(rest.pop()).await?;
         let [name] = collection.files.as_slice() else {
             let why = "rebuilding the source package did not make one source package";
             return Err(self.attempt.failed(Cause::SourceInvalid, why));
@@ -114,7 +111,7 @@ impl<'a, 'b> Source<'a, 'b> {
         let mut known = Vec::new();
         for round in 1..=MOST_ROUNDS {
             let script = if round == 1 { Script::FirstRequires } else { Script::MoreRequires };
-            let status = self.run(script).await?;
+            let (status, _) = self.run(script, Vec::new()).await?;
             if status != 0 && status != MISSING_REQUIRES {
                 return Err(End::of_rpmbuild(self.attempt.journal, status));
             }
@@ -132,7 +129,8 @@ impl<'a, 'b> Source<'a, 'b> {
 
     async fn generated_needs(&mut self, round: u32) -> Result<Vec<Dependency>, End> {
         let folder = format!("requires-{round}");
-        let collection = self.collect(Collect::Requires, &folder).await?;
+        let answer = self.attempt.step(&self.picking(Collect::Requires, &folder)).await?;
+        let collection = self.picked(Some(answer)).await?;
         let mut needs = Vec::new();
         for name in collection.files {
             needs.extend(self.needs_of(&self.folder(&folder).join(name))?);
@@ -183,35 +181,56 @@ impl<'a, 'b> Source<'a, 'b> {
         Err(self.attempt.failed(Cause::Dependencies, message))
     }
 
-    /// Runs a script and answers rpmbuild's status.
-    async fn run(&mut self, script: Script) -> Result<i32, End> {
+    /// Runs a script and what is ordered with it; answers rpmbuild's status, and what the rest came to.
+    async fn run(&mut self, script: Script, rest: Vec<Order>) -> Result<(i32, Vec<Answer>), End> {
         let source =
             (script == Script::Source).then(|| self.attempt.folder.join("in").join(source_name(self.position)));
         let network = self.attempt.request.network && self.attempt.request.platform.network;
         let order = Order::Run { chroot: self.chroot.clone(), script, source, network };
-        let code = self.attempt.run_script(&order, script).await?;
-        Ok(if (100..128).contains(&code) || code > 228 { code - 100 } else { code })
+        let Ran { code, rest } = self.attempt.run_script(order, script, rest).await?;
+        Ok((if (100..128).contains(&code) || code > 228 { code - 100 } else { code }, rest))
     }
 
-    /// Picks packages out of the chroot, in which nothing runs any more.
-    async fn collect(&mut self, kind: Collect, folder: &str) -> Result<Collection, End> {
+    /// The order to pick packages out of the chroot, in which nothing runs any more.
+    fn picking(&self, kind: Collect, folder: &str) -> Order {
         let into = self.attempt.folder.join(format!("{folder}-{}", self.label));
         let most_bytes = self.attempt.request.limits.result_bytes;
-        let order = Order::Collect { chroot: self.chroot.clone(), kind, into, most_bytes };
-        let Answer::Collected(collection) = self.attempt.step(&order).await? else {
-            return Err(self.attempt.fault(Cause::Internal, "unexpected answer to the order to collect"));
+        Order::Collect { chroot: self.chroot.clone(), kind, into, most_bytes }
+    }
+
+    /// What came of that.
+    async fn picked(&mut self, answer: Option<Answer>) -> Result<Collection, End> {
+        let collection = match answer {
+            Some(Answer::Collected(collection)) => collection,
+            Some(Answer::Broken(why)) => return Err(self.attempt.fault(Cause::Chroot, why)),
+            answer => {
+                let why = format!("unexpected answer to the order to collect: {answer:?}");
+                return Err(self.attempt.fault(Cause::Internal, why));
+            }
         };
         for refused in &collection.refused {
             self.attempt.journal.say(&format!("left behind: {refused}")).await;
         }
         if collection.too_large {
+            let most_bytes = self.attempt.request.limits.result_bytes;
             let why = format!("the packages grew beyond the limit of {most_bytes} bytes");
             return Err(self.attempt.failed(Cause::OutputTooLarge, why));
         }
         Ok(collection)
     }
 
-    /// The folder of [`Source::collect`].
+    /// Picks the binary packages; then the chroot has done its work.
+    async fn pick_binaries(&mut self) -> Result<Collection, End> {
+        let remove = Order::Remove { path: self.chroot.changes.clone() };
+        let orders = Order::All(vec![self.picking(Collect::Binaries, "results"), remove]);
+        let answer = match self.attempt.step(&orders).await? {
+            Answer::All(answers) => answers.into_iter().next(),
+            answer => Some(answer),
+        };
+        self.picked(answer).await
+    }
+
+    /// Where [`Source::picking`] puts what it picks.
     fn folder(&self, name: &str) -> PathBuf {
         self.attempt.path(format!("{name}-{}", self.label))
     }

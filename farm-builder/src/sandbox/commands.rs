@@ -161,6 +161,7 @@ impl Script {
             Self::FirstRequires => "requires",
             Self::MoreRequires => "more-requires",
             Self::Build => "build",
+            Self::Probe => "probe",
         }
     }
 }

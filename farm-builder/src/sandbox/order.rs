@@ -68,6 +68,9 @@ pub enum Order {
         /// The folder.
         folder: PathBuf,
     },
+    /// Carry out these one after the other, until a program ends with another status than 0: each costs less than a helper of its own.
+    /// Whatever one has started is gone before the next.
+    All(Vec<Order>),
     /// Remove a folder and all in it, whoever owns it.
     Remove {
         /// The folder.
@@ -129,6 +132,8 @@ pub enum Script {
     MoreRequires,
     /// Build the binary packages.
     Build,
+    /// Nothing.
+    Probe,
 }
 
 /// Which packages to pick.
@@ -151,6 +156,8 @@ pub enum Answer {
     Exit(i32),
     /// What was picked.
     Collected(Collection),
+    /// What several orders came to: of those that were carried out, one answer each.
+    All(Vec<Answer>),
     /// What came of the order to make a layer.
     Layer(Layered),
     /// It could not be done.

@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use nix::mount::{MsFlags, mount, umount};
+use nix::{
+    errno::Errno,
+    mount::{MntFlags, MsFlags, mount, umount, umount2},
+};
 
 use super::Chroot;
 
@@ -92,6 +95,14 @@ impl Scene {
         }
         fs_err::write(&path, text)?;
         Ok(path)
+    }
+}
+
+/// Takes the scene of the step before away, if there was one, and all that stands in it.
+pub fn clear() -> anyhow::Result<()> {
+    match umount2(STAGE, MntFlags::MNT_DETACH) {
+        Ok(()) | Err(Errno::EINVAL) => Ok(()),
+        Err(error) => Err(error).context("cannot take a scene away"),
     }
 }
 

@@ -6,13 +6,21 @@ use std::{
 };
 
 use anyhow::Context as _;
+use nix::{
+    errno::Errno,
+    sys::{
+        signal::{Signal, kill},
+        wait::waitpid,
+    },
+    unistd::Pid,
+};
 
 use super::{
     Answer, Chroot, Dnf, Order, Script, collect,
     commands::{build_user, chroot_root, copy, on_scene, remove, run},
     dnf::{Call, FIRST_RPMDB},
     layer, names,
-    scene::{Scene, folder},
+    scene::{self, Scene, folder},
 };
 
 /// Runs as root of a new tree: adds the build user, and prints where the platform's rpm has its database.
@@ -29,7 +37,40 @@ pub fn carry_out(order: Order) -> anyhow::Result<Answer> {
             Ok(Answer::Collected(collect::collect(&chroot.changes.join("upper"), kind, &into, most_bytes)?))
         }
         Order::Index { folder } => index(&folder),
+        Order::All(orders) => all(orders),
         Order::Remove { path } => remove(&path).map(|()| Answer::Done),
+    }
+}
+
+fn all(orders: Vec<Order>) -> anyhow::Result<Answer> {
+    let mut answers = Vec::new();
+    for order in orders {
+        // bubblewrap may end a moment before all that ran under it.
+        end_all_others()?;
+        scene::clear()?;
+        let answer = carry_out(order)?;
+        let is_last = matches!(answer, Answer::Exit(1..) | Answer::Broken(_));
+        answers.push(answer);
+        if is_last {
+            break;
+        }
+    }
+    Ok(Answer::All(answers))
+}
+
+/// Ends all other processes of the helper's namespace, of which it is the first, and waits until they are gone.
+fn end_all_others() -> anyhow::Result<()> {
+    const ALL: Pid = Pid::from_raw(-1);
+    match kill(ALL, Signal::SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => return Err(error).context("cannot end what a script has left running"),
+    }
+    loop {
+        match waitpid(ALL, None) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(Errno::ECHILD) => return Ok(()),
+            Err(error) => return Err(error).context("cannot wait for what a script has left running"),
+        }
     }
 }
 
