@@ -186,9 +186,13 @@ async fn what_a_killed_builder_leaves_ends_at_once_and_is_cleaned_at_the_next_st
     let is_gone = || processes_with(&mark).is_empty() && mounts_with("killed-1").is_empty();
     eventually("processes and mounts to be gone", Duration::from_secs(1), async || is_gone().then_some(())).await;
     assert!(data.path().join("work/killed-1").exists());
-    NativeDriver::new(NativeConfig { data: data.path().to_owned(), helper: env!("CARGO_BIN_EXE_farm-builder").into() })
-        .await
-        .unwrap();
+    NativeDriver::new(NativeConfig {
+        data: data.path().to_owned(),
+        helper: env!("CARGO_BIN_EXE_farm-builder").into(),
+        cache_bytes: None,
+    })
+    .await
+    .unwrap();
     assert_eq!(std::fs::read_dir(data.path().join("work")).unwrap().count(), 0);
 }
 

@@ -49,6 +49,10 @@ pub struct Config {
     /// What the mock driver has to know.
     #[serde(default)]
     pub mock: MockConfig,
+    /// How many bytes of base trees and dependency layers are kept for further builds; by default a quarter of the disk, and 20 GiB at
+    /// most.
+    #[serde(default)]
+    pub cache_bytes: Option<u64>,
     /// Architectures to build for; by default this machine's.
     #[serde(default = "arches")]
     pub arches: Vec<String>,

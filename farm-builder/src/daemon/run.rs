@@ -28,7 +28,7 @@ const CLAIM_WAIT: Duration = Duration::from_secs(30);
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     match config.driver {
         DriverKind::Native => {
-            let native = NativeConfig::new(config.data.clone());
+            let native = NativeConfig { cache_bytes: config.cache_bytes, ..NativeConfig::new(config.data.clone()) };
             let driver = NativeDriver::new(native).await.context("the native driver cannot work on this machine")?;
             run_with(driver, config, shutdown).await
         }

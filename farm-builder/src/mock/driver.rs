@@ -19,11 +19,7 @@ use super::{
 };
 use crate::{
     driver::{BuildOutcome, BuildReport, BuildRequest, BuiltFile, Driver, DriverError, EventSink},
-    native::{
-        failure::End,
-        files::{beside, try_lock},
-        watch::Journal,
-    },
+    native::{failure::End, files::beside, locks::try_lock, watch::Journal},
 };
 
 /// What names the chroot of an attempt, in the attempt's folder: for whoever has to clean up after a builder that was killed.

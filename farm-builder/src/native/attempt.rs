@@ -32,6 +32,14 @@ pub fn farm_clock(cancel: &CancellationToken) -> Clock {
     Clock { ends: Instant::now() + FARM_STEP, silence: FARM_STEP, cancel: cancel.clone() }
 }
 
+/// How a script ended.
+pub struct Ran {
+    /// The status of `build.sh`.
+    pub code: i32,
+    /// What was ordered with it came to this.
+    pub rest: Vec<Answer>,
+}
+
 /// One build.
 pub struct Attempt<'a> {
     pub helpers: &'a Helpers,
@@ -61,7 +69,8 @@ impl Attempt<'_> {
         }
         self.bring_sources().await?;
         let clock = farm_clock(self.cancel);
-        self.tree = self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?;
+        let (tree, _used) = self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?;
+        self.tree = tree;
         // Waiting for the base tree is not the package's fault.
         self.ends = Instant::now() + self.request.limits.timeout;
         self.build_all().await
@@ -143,21 +152,34 @@ impl Attempt<'_> {
         }
     }
 
-    /// Runs a script of the package's own and answers how rpmbuild ended: what stops it is the package's fault.
-    pub async fn run_script(&mut self, order: &Order, script: Script) -> Result<i32, End> {
+    /// Runs a script of the package's own, and what is ordered with it, and answers how rpmbuild ended and what the rest came to: what
+    /// stops it is the package's fault.
+    pub async fn run_script(&mut self, order: Order, script: Script, rest: Vec<Order>) -> Result<Ran, End> {
+        let order = match rest.is_empty() {
+            true => order,
+            false => Order::All([vec![order], rest].concat()),
+        };
         let limits = &self.request.limits;
         let clock = Clock { ends: self.ends, silence: limits.silence_timeout, cancel: self.cancel.clone() };
         self.journal.begin(script == Script::Build);
-        match self.helpers.run(order, self.journal, &clock).await {
-            // See build.sh: its own codes, rpmbuild's plus 100; 1 is bubblewrap's.
-            Ok(StepEnd::Answer(Answer::Exit(1))) => {
-                Err(self.fault(Cause::Chroot, "bubblewrap could not start the build; the log says why"))
+        match self.helpers.run(&order, self.journal, &clock).await {
+            Ok(StepEnd::Answer(Answer::All(mut answers))) if !answers.is_empty() => {
+                let first = answers.remove(0);
+                self.ran(first, answers)
             }
-            Ok(StepEnd::Answer(Answer::Exit(code))) => Ok(code),
-            Ok(StepEnd::Answer(Answer::Broken(why))) => Err(self.fault(Cause::Chroot, why)),
-            Ok(StepEnd::Answer(answer)) => Err(self.fault(Cause::Internal, format!("unexpected answer {answer:?}"))),
+            Ok(StepEnd::Answer(answer)) => self.ran(answer, Vec::new()),
             Ok(StepEnd::Stopped(stop)) => Err(End::stopped(self.journal, stop, limits)),
             Err(error) => Err(self.fault(Cause::Internal, error.to_string())),
+        }
+    }
+
+    fn ran(&self, answer: Answer, rest: Vec<Answer>) -> Result<Ran, End> {
+        match answer {
+            // See build.sh: its own codes, rpmbuild's plus 100; 1 is bubblewrap's.
+            Answer::Exit(1) => Err(self.fault(Cause::Chroot, "bubblewrap could not start the build; the log says why")),
+            Answer::Exit(code) => Ok(Ran { code, rest }),
+            Answer::Broken(why) => Err(self.fault(Cause::Chroot, why)),
+            answer => Err(self.fault(Cause::Internal, format!("unexpected answer {answer:?}"))),
         }
     }
 

@@ -15,7 +15,7 @@ pub enum Refusal {
 
 /// Says why dnf did not install, from what it printed.
 pub fn refusal<'a>(lines: impl Iterator<Item = &'a str>) -> Refusal {
-    const REPOSITORY: [&str; 8] = [
+    const REPOSITORY: [&str; 7] = [
         "Failed to download metadata",
         "Error downloading packages",
         "Errors during downloading",
@@ -23,11 +23,16 @@ pub fn refusal<'a>(lines: impl Iterator<Item = &'a str>) -> Refusal {
         "Curl error",
         "Status code:",
         "repomd.xml",
-        "GPG check FAILED",
     ];
+    const SIGNATURE: [&str; 3] = ["is not signed", "Failing package is:", "Problem opening package"];
     let lines: Vec<&str> = lines.collect();
     let last = lines.iter().rev().find(|line| line.starts_with("Error")).or(lines.last()).copied().unwrap_or_default();
     let cut = |line: &str| line.chars().take(300).collect::<String>();
+    if lines.iter().any(|line| line.contains("GPG check FAILED")) {
+        let of_package = |line: &&&str| SIGNATURE.iter().any(|mark| line.contains(mark));
+        let why = lines.iter().find(of_package).map_or("GPG check FAILED", |line| line.trim());
+        return Refusal::Repository(format!("a package has no good signature: {}", cut(why)));
+    }
     if let Some(line) = lines.iter().find(|line| REPOSITORY.iter().any(|mark| line.contains(mark))) {
         return Refusal::Repository(cut(line.trim()));
     }
@@ -70,5 +75,17 @@ mod tests {
         assert!(matches!(refusal(lines.into_iter()), Refusal::Repository(_)));
         assert!(matches!(refusal(UNSOLVABLE.lines()), Refusal::Unsolvable(_)));
         assert!(matches!(refusal(["oops"].into_iter()), Refusal::Other(_)));
+    }
+
+    #[test]
+    fn the_package_without_a_good_signature_is_named() {
+        for line in
+            ["Package x-1-1.noarch.rpm is not signed", "Public key for x is not installed. Failing package is: x"]
+        {
+            let Refusal::Repository(why) = refusal([line, "Error: GPG check FAILED"].into_iter()) else {
+                panic!("{line}")
+            };
+            assert!(why.ends_with(line), "{why}");
+        }
     }
 }

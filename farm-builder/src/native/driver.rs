@@ -3,18 +3,21 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use farm_types::Cause;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::{Attempt, farm_clock},
     failure::End,
-    files::{beside, helpers_folder, try_lock},
+    files::{beside, helpers_folder},
     helper::Helpers,
     ids::IdMap,
+    locks::try_lock,
+    stock::Stock,
     trees::{self, Trees},
     watch::Journal,
 };
@@ -27,31 +30,44 @@ pub struct NativeConfig {
     pub data: PathBuf,
     /// A program that calls [`crate::sandbox::main`] first of all.
     pub helper: PathBuf,
+    /// How many bytes of base trees and layers are kept for further builds; a quarter of the disk when absent, and 20 GiB at most.
+    pub cache_bytes: Option<u64>,
 }
 
 impl NativeConfig {
     /// With this very program as its own helper.
     pub fn new(data: PathBuf) -> Self {
-        Self { data, helper: PathBuf::from("/proc/self/exe") }
+        Self { data, helper: PathBuf::from("/proc/self/exe"), cache_bytes: None }
     }
 }
 
 /// Builds in overlays over base trees, with bubblewrap and dnf.
 #[derive(Debug)]
 pub struct NativeDriver {
-    helpers: Helpers,
-    trees: Trees,
+    pub(super) helpers: Helpers,
+    pub(super) trees: Trees,
+    tidying: AbortHandle,
+}
+
+impl Drop for NativeDriver {
+    fn drop(&mut self) {
+        self.tidying.abort();
+    }
 }
 
 impl NativeDriver {
     /// A driver that works in a folder, which is made if missing. Removes what an earlier life left there.
     pub async fn new(config: NativeConfig) -> anyhow::Result<Self> {
         let ids = IdMap::of_this_user()?;
-        for folder in ["trees", "work", "repositories"] {
+        for folder in ["trees", "layers", "gone", "work", "repositories"] {
             helpers_folder(&config.data.join(folder), ids.root)?;
         }
         let data = fs_err::canonicalize(&config.data)?;
-        let driver = Self { helpers: Helpers { executable: config.helper, ids, data }, trees: Trees::default() };
+        let helpers = Helpers { executable: config.helper, ids, data };
+        let stock = Arc::new(Stock::new(helpers.clone(), config.cache_bytes));
+        stock.clean().await?;
+        let tidying = tokio::spawn(Arc::clone(&stock).keep_tidy()).abort_handle();
+        let driver = Self { helpers, trees: Trees::new(stock), tidying };
         driver.clean().await?;
         Ok(driver)
     }
@@ -114,12 +130,26 @@ impl NativeDriver {
             has_results: false,
         };
         let result = attempt.run().await;
-        // Also when it was cancelled.
-        let clock = farm_clock(&CancellationToken::new());
-        trees::remove(&self.helpers, &folder, journal, &clock).await?;
+        // Also when it was cancelled. Where no chroot is left, all is the daemon's to remove.
+        if has_chroots(&absolute) || fs_err::remove_dir_all(&absolute).is_err() {
+            let clock = farm_clock(&CancellationToken::new());
+            trees::remove(&self.helpers, &folder, journal, &clock).await?;
+        }
         let _ = fs_err::remove_file(beside(&absolute, "lock"));
         result
     }
+}
+
+/// Whether something in a build's folder was made by packages, and so is a trap to a daemon that removes it.
+fn has_chroots(folder: &Path) -> bool {
+    let name_starts =
+        |entry: &fs_err::DirEntry, start: &str| entry.file_name().as_encoded_bytes().starts_with(start.as_bytes());
+    let is_chroot = |entry: &fs_err::DirEntry| ["chroot-", "layer-"].iter().any(|start| name_starts(entry, start));
+    let mut entries = match fs_err::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(_) => return true,
+    };
+    entries.any(|entry| entry.as_ref().map_or(true, is_chroot))
 }
 
 type BuildResult = Result<Vec<crate::driver::BuiltFile>, End>;

@@ -7,11 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::{
-    errno::Errno,
-    fcntl::{Flock, FlockArg},
-    unistd::{getegid, geteuid},
-};
+use nix::unistd::{getegid, geteuid};
 
 /// Makes a folder for the root of the namespaces: helpers may write there and remove everything in it.
 pub fn helpers_folder(path: &Path, root: (u32, u32)) -> io::Result<()> {
@@ -34,20 +30,6 @@ pub fn own(path: &Path) -> io::Result<()> {
 /// Lets helpers read a file of the daemon's.
 pub fn let_read(path: &Path) -> io::Result<()> {
     fs_err::set_permissions(path, Permissions::from_mode(0o644))
-}
-
-/// Takes a lock of a file, which is made if missing; `None` if another process has it. The kernel gives it back at the end of the
-/// process, however that comes.
-pub fn try_lock(path: &Path) -> io::Result<Option<Flock<std::fs::File>>> {
-    if let Some(folder) = path.parent() {
-        fs_err::create_dir_all(folder)?;
-    }
-    let file = fs_err::OpenOptions::new().create(true).truncate(false).write(true).open(path)?.into_file();
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, error)) => Err(error.into()),
-    }
 }
 
 /// The path of something that belongs to what lies at `path`.

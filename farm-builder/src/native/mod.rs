@@ -1,4 +1,5 @@
-//! The native driver: a read-only base tree per platform, an overlay per build, bubblewrap, dnf.
+//! The native driver: a read-only base tree per platform, a read-only layer per set of dependencies over it, an overlay per build,
+//! bubblewrap, dnf.
 //!
 //! The daemon itself never enters a chroot. Each step runs in a helper process ([`crate::sandbox`]) under ids that belong to nobody on
 //! the host; the daemon decides what comes next, watches the clocks, and reads what comes out.
@@ -11,10 +12,15 @@ pub(crate) mod failure;
 pub(crate) mod files;
 mod helper;
 mod ids;
+mod layers;
+pub(crate) mod locks;
 mod needs;
+mod numbers;
+mod probe;
 mod recipe;
 pub(crate) mod results;
 mod source;
+mod stock;
 mod trees;
 pub(crate) mod watch;
 

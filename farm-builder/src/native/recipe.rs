@@ -27,7 +27,10 @@ gpgcheck=1
 localpkg_gpgcheck=0
 ";
 
-/// The repository of what the attempt itself has built so far.
+/// The id of the repository of what the attempt itself has built so far.
+pub const RESULTS_NAME: &str = "farm-results";
+
+/// That repository.
 const RESULTS: &str = "
 [farm-results]
 name=what this job has built so far
@@ -54,9 +57,18 @@ pub fn dnf(recipe: &Recipe, results: bool) -> Dnf {
     }
     Dnf {
         config,
-        folders: recipe.repositories.iter().filter_map(local_folder).collect(),
-        network: recipe.repositories.iter().any(|repository| local_folder(repository).is_none()),
+        folders: recipe.repositories.iter().flat_map(|one| [local_folder(one), local_key(one)]).flatten().collect(),
+        network: recipe.repositories.iter().any(|one| local_folder(one).is_none() || has_remote_key(one)),
     }
+}
+
+/// The file of this host that the key of a repository is in, if it is.
+fn local_key(repository: &Repository) -> Option<PathBuf> {
+    repository.gpgkey.as_deref()?.strip_prefix("file://").map(PathBuf::from)
+}
+
+fn has_remote_key(repository: &Repository) -> bool {
+    repository.gpgkey.is_some() && local_key(repository).is_none()
 }
 
 fn section(config: &mut String, repository: &Repository) {

@@ -6,10 +6,11 @@ use farm_rpm::{Dependency, Limits};
 use farm_types::{Cause, Stage};
 
 use super::{
-    attempt::{Attempt, farm_clock, source_name},
+    attempt::{Attempt, Ran, source_name},
     dependencies::{Refusal, missing, refusal},
     failure::{End, MISSING_REQUIRES},
-    files, needs, recipe, results,
+    layers::{Granted, Layer},
+    needs, recipe, results,
 };
 use crate::{
     driver::BuiltFile,
@@ -29,6 +30,8 @@ pub struct Source<'a, 'b> {
     /// Names its folders: a source that goes to the back of the line comes again.
     label: String,
     chroot: Chroot,
+    /// What lies over the base tree, from when it is known what is needed.
+    layer: Option<Layer>,
 }
 
 impl<'a, 'b> Source<'a, 'b> {
@@ -36,15 +39,14 @@ impl<'a, 'b> Source<'a, 'b> {
     pub fn new(attempt: &'a mut Attempt<'b>, position: usize, round: usize) -> Self {
         let label = format!("{position}-{round}");
         let changes = attempt.folder.join(format!("chroot-{label}"));
-        let chroot = Chroot { tree: attempt.tree.clone(), changes };
-        Self { attempt, position, label, chroot }
+        let chroot = Chroot { tree: attempt.tree.clone(), layer: None, changes };
+        Self { attempt, position, label, chroot, layer: None }
     }
 
-    /// Builds it. Its chroot is gone afterwards.
+    /// Builds it. Its chroot is gone afterwards, unless the whole attempt is over.
     pub async fn build(mut self) -> Result<Vec<BuiltFile>, End> {
         let built = self.stages().await;
-        if built.is_ok() || matches!(&built, Err(End::Failed(failure)) if failure.cause == Cause::Dependencies) {
-            // Else the whole folder of the build goes.
+        if matches!(&built, Err(End::Failed(failure)) if failure.cause == Cause::Dependencies) {
             self.attempt.step(&Order::Remove { path: self.chroot.changes.clone() }).await?;
         }
         built
@@ -56,15 +58,14 @@ impl<'a, 'b> Source<'a, 'b> {
         self.attempt.journal.stage(Stage::Dependencies).await;
         self.install(&needs, 0).await?;
         if needs.iter().any(|need| need.name == DYNAMIC) {
-            self.dynamic_requires().await?;
+            self.dynamic_requires(&needs).await?;
         }
-        match self.run(Script::Build).await? {
-            0 => {}
-            MISSING_REQUIRES => return Err(End::of_rpmbuild(self.attempt.journal, MISSING_REQUIRES)),
-            status => return Err(End::of_rpmbuild(self.attempt.journal, status)),
+        match self.run(Script::Build, Vec::new()).await? {
+            (0, _) => {}
+            (status, _) => return Err(End::of_rpmbuild(self.attempt.journal, status)),
         }
         self.attempt.journal.stage(Stage::Collect).await;
-        if self.collect(Collect::Binaries, "results").await?.files.is_empty() {
+        if self.pick_binaries().await?.files.is_empty() {
             return Err(self.attempt.failed(Cause::Install, "rpmbuild succeeded and made no package"));
         }
         self.keep("results").await
@@ -72,7 +73,9 @@ impl<'a, 'b> Source<'a, 'b> {
 
     /// Unpacks the source package and packs it again with the platform's macros; answers what that says it needs.
     async fn rebuild_source(&mut self) -> Result<Vec<Dependency>, End> {
-        match self.run(Script::Source).await? {
+        let pick = self.picking(Collect::Source, "results");
+        let (status, mut rest) = self.run(Script::Source, vec![pick]).await?;
+        match status {
             0 => {}
             status => {
                 let why =
@@ -80,7 +83,7 @@ impl<'a, 'b> Source<'a, 'b> {
                 return Err(self.attempt.failed(Cause::SourceInvalid, format!("{}{why}", source_failure(status))));
             }
         }
-        let collection = self.collect(Collect::Source, "results").await?;
+        let collection = self.picked(rest.pop()).await?;
         let [name] = collection.files.as_slice() else {
             let why = "rebuilding the source package did not make one source package";
             return Err(self.attempt.failed(Cause::SourceInvalid, why));
@@ -104,11 +107,11 @@ impl<'a, 'b> Source<'a, 'b> {
     }
 
     /// Lets the spec say what else it needs, until it is content.
-    async fn dynamic_requires(&mut self) -> Result<(), End> {
+    async fn dynamic_requires(&mut self, fixed: &[Dependency]) -> Result<(), End> {
         let mut known = Vec::new();
         for round in 1..=MOST_ROUNDS {
             let script = if round == 1 { Script::FirstRequires } else { Script::MoreRequires };
-            let status = self.run(script).await?;
+            let (status, _) = self.run(script, Vec::new()).await?;
             if status != 0 && status != MISSING_REQUIRES {
                 return Err(End::of_rpmbuild(self.attempt.journal, status));
             }
@@ -116,7 +119,8 @@ impl<'a, 'b> Source<'a, 'b> {
             if status == 0 || needs == known {
                 return Ok(());
             }
-            self.install(&needs, round).await?;
+            // Each layer lies over the base tree, not over the one before.
+            self.install(&[fixed, &needs].concat(), round).await?;
             known = needs;
         }
         let why = format!("%generate_buildrequires asked for more {MOST_ROUNDS} times");
@@ -125,7 +129,8 @@ impl<'a, 'b> Source<'a, 'b> {
 
     async fn generated_needs(&mut self, round: u32) -> Result<Vec<Dependency>, End> {
         let folder = format!("requires-{round}");
-        let collection = self.collect(Collect::Requires, &folder).await?;
+        let answer = self.attempt.step(&self.picking(Collect::Requires, &folder)).await?;
+        let collection = self.picked(Some(answer)).await?;
         let mut needs = Vec::new();
         for name in collection.files {
             needs.extend(self.needs_of(&self.folder(&folder).join(name))?);
@@ -136,13 +141,13 @@ impl<'a, 'b> Source<'a, 'b> {
     /// Installs what is needed. If that cannot be had, says which of it.
     async fn install(&mut self, needs: &[Dependency], round: u32) -> Result<(), End> {
         let needs: Vec<Dependency> = needs.iter().filter(|need| !need.is_rpmlib()).cloned().collect();
-        if needs.is_empty() {
-            return Ok(());
-        }
-        let package = self.needs_package(&format!("farm-build-requires-{}-{round}", self.label), &needs)?;
-        self.attempt.journal.begin(false);
-        if self.dnf(vec![package], false).await? == 0 {
-            return Ok(());
+        match self.attempt.layer(&format!("{}-{round}", self.label), &needs).await? {
+            Granted::Layer(layer) => {
+                self.chroot.layer.clone_from(&layer.path);
+                self.layer = Some(layer);
+                return Ok(());
+            }
+            Granted::Refused => {}
         }
         match refusal(self.attempt.journal.seen().lines()) {
             Refusal::Unsolvable(why) => self.explain(&needs, why).await,
@@ -158,11 +163,13 @@ impl<'a, 'b> Source<'a, 'b> {
     async fn explain(&mut self, needs: &[Dependency], why: String) -> Result<(), End> {
         let mut packages = Vec::new();
         for (n, need) in needs.iter().enumerate() {
-            packages.push(self.needs_package(&needs::single_name(n), std::slice::from_ref(need))?);
+            packages.push(self.attempt.needs_package(&needs::single_name(n), std::slice::from_ref(need))?);
         }
         self.attempt.journal.say("asking for each of them by itself").await;
         self.attempt.journal.begin(false);
-        self.dnf(packages, true).await?;
+        let results = self.attempt.has_results.then(|| self.attempt.folder.join("results"));
+        let dnf = recipe::dnf(&self.attempt.request.platform, results.is_some());
+        self.attempt.step(&Order::Explain { chroot: self.chroot.clone(), packages, results, dnf }).await?;
         let missing = missing(self.attempt.journal.seen().lines(), needs.len());
         let names: Vec<String> = missing.iter().filter_map(|n| needs.get(*n)).map(ToString::to_string).collect();
         let platform = &self.attempt.request.platform.name;
@@ -174,64 +181,56 @@ impl<'a, 'b> Source<'a, 'b> {
         Err(self.attempt.failed(Cause::Dependencies, message))
     }
 
-    fn needs_package(&mut self, name: &str, needs: &[Dependency]) -> Result<PathBuf, End> {
-        let path = self.attempt.folder.join("in").join(format!("{name}.rpm"));
-        let absolute = self.attempt.helpers.data.join(&path);
-        let written = needs::write_package(&absolute, name, needs).map_err(|error| error.to_string());
-        written.and_then(|()| files::let_read(&absolute).map_err(|error| error.to_string())).map_err(|error| {
-            self.attempt.fault(Cause::Internal, format!("cannot write {}: {error}", absolute.display()))
-        })?;
-        Ok(path)
-    }
-
-    async fn dnf(&mut self, packages: Vec<PathBuf>, explain: bool) -> Result<i32, End> {
-        let results = self.attempt.has_results.then(|| self.attempt.folder.join("results"));
-        let dnf = recipe::dnf(&self.attempt.request.platform, results.is_some());
-        // What comes over the network goes into one cache, and dnf's own locks do not work across process namespaces.
-        let _lock = match dnf.network {
-            true => {
-                let (helpers, clock) = (self.attempt.helpers, farm_clock(self.attempt.cancel));
-                let cache = self.chroot.tree.join("cache");
-                Some(self.attempt.trees.lock(&helpers.data, &cache, self.attempt.journal, &clock).await?)
-            }
-            false => None,
-        };
-        let order = Order::Install { chroot: self.chroot.clone(), packages, results, dnf, explain };
-        match self.attempt.step(&order).await? {
-            Answer::Exit(code) => Ok(code),
-            answer => Err(self.attempt.fault(Cause::Internal, format!("unexpected answer {answer:?}"))),
-        }
-    }
-
-    /// Runs a script and answers rpmbuild's status.
-    async fn run(&mut self, script: Script) -> Result<i32, End> {
+    /// Runs a script and what is ordered with it; answers rpmbuild's status, and what the rest came to.
+    async fn run(&mut self, script: Script, rest: Vec<Order>) -> Result<(i32, Vec<Answer>), End> {
         let source =
             (script == Script::Source).then(|| self.attempt.folder.join("in").join(source_name(self.position)));
         let network = self.attempt.request.network && self.attempt.request.platform.network;
         let order = Order::Run { chroot: self.chroot.clone(), script, source, network };
-        let code = self.attempt.run_script(&order, script).await?;
-        Ok(if (100..128).contains(&code) || code > 228 { code - 100 } else { code })
+        let Ran { code, rest } = self.attempt.run_script(order, script, rest).await?;
+        Ok((if (100..128).contains(&code) || code > 228 { code - 100 } else { code }, rest))
     }
 
-    /// Picks packages out of the chroot, in which nothing runs any more.
-    async fn collect(&mut self, kind: Collect, folder: &str) -> Result<Collection, End> {
+    /// The order to pick packages out of the chroot, in which nothing runs any more.
+    fn picking(&self, kind: Collect, folder: &str) -> Order {
         let into = self.attempt.folder.join(format!("{folder}-{}", self.label));
         let most_bytes = self.attempt.request.limits.result_bytes;
-        let order = Order::Collect { chroot: self.chroot.clone(), kind, into, most_bytes };
-        let Answer::Collected(collection) = self.attempt.step(&order).await? else {
-            return Err(self.attempt.fault(Cause::Internal, "unexpected answer to the order to collect"));
+        Order::Collect { chroot: self.chroot.clone(), kind, into, most_bytes }
+    }
+
+    /// What came of that.
+    async fn picked(&mut self, answer: Option<Answer>) -> Result<Collection, End> {
+        let collection = match answer {
+            Some(Answer::Collected(collection)) => collection,
+            Some(Answer::Broken(why)) => return Err(self.attempt.fault(Cause::Chroot, why)),
+            answer => {
+                let why = format!("unexpected answer to the order to collect: {answer:?}");
+                return Err(self.attempt.fault(Cause::Internal, why));
+            }
         };
         for refused in &collection.refused {
             self.attempt.journal.say(&format!("left behind: {refused}")).await;
         }
         if collection.too_large {
+            let most_bytes = self.attempt.request.limits.result_bytes;
             let why = format!("the packages grew beyond the limit of {most_bytes} bytes");
             return Err(self.attempt.failed(Cause::OutputTooLarge, why));
         }
         Ok(collection)
     }
 
-    /// The folder of [`Source::collect`].
+    /// Picks the binary packages; then the chroot has done its work.
+    async fn pick_binaries(&mut self) -> Result<Collection, End> {
+        let remove = Order::Remove { path: self.chroot.changes.clone() };
+        let orders = Order::All(vec![self.picking(Collect::Binaries, "results"), remove]);
+        let answer = match self.attempt.step(&orders).await? {
+            Answer::All(answers) => answers.into_iter().next(),
+            answer => Some(answer),
+        };
+        self.picked(answer).await
+    }
+
+    /// Where [`Source::picking`] puts what it picks.
     fn folder(&self, name: &str) -> PathBuf {
         self.attempt.path(format!("{name}-{}", self.label))
     }

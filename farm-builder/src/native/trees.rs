@@ -13,56 +13,66 @@ use std::{
 
 use farm_api::recipe::Recipe;
 use farm_types::{Cause, Digest, PlatformName};
-use nix::fcntl::Flock;
 use sha2::{Digest as _, Sha256};
 
 use super::{
     dependencies::{Refusal, refusal},
     failure::End,
-    files::{beside, try_lock},
+    files::beside,
     helper::{Helpers, StepEnd},
+    locks::{Locks, Use},
     recipe::{dnf, local_folder},
+    stock::Stock,
     watch::{Clock, Journal},
 };
 use crate::sandbox::{Answer, Order};
 
 /// Part of each name: trees made in another way are other trees.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// How long it is believed that repositories on the network have not changed.
 const FRESH: Duration = Duration::from_secs(600);
 
-/// How often to ask for a lock that another process holds.
-const LOCK_PAUSE: Duration = Duration::from_millis(200);
-
 /// All base trees below a data folder.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Trees {
-    locks: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
+    pub locks: Locks,
+    pub stock: Arc<Stock>,
     fresh: Mutex<HashMap<PlatformName, Instant>>,
 }
 
 impl Trees {
-    /// The folder of the platform's tree as it has to be now; makes it if need be. The path is relative to the data folder.
+    /// The trees of a stock.
+    pub fn new(stock: Arc<Stock>) -> Self {
+        Self { locks: Locks::default(), stock, fresh: Mutex::default() }
+    }
+
+    /// The folder of the platform's tree as it has to be now, and the right that it stays; makes it if need be. The path is relative to
+    /// the data folder.
     pub async fn ready(
         &self,
         helpers: &Helpers,
         recipe: &Recipe,
         journal: &mut Journal,
         clock: &Clock,
-    ) -> Result<PathBuf, End> {
+    ) -> Result<(PathBuf, Use), End> {
         let metadata = self.refresh(helpers, recipe, journal, clock).await?;
         let key =
             key(helpers, recipe, metadata.as_deref()).map_err(|message| End::fault(journal, Cause::Chroot, message))?;
         let tree = Path::new("trees").join(key.to_string());
-        if helpers.data.join(&tree).exists() {
-            return Ok(tree);
+        let whole = helpers.data.join(&tree);
+        // Taken first: what is in use and not there can only come.
+        let used = Use::of(&whole).await.map_err(|error| unusable(journal, &whole, &error))?;
+        if whole.exists() {
+            return Ok((tree, used));
         }
-        let _lock = self.lock(&helpers.data, &tree, journal, clock).await?;
-        if !helpers.data.join(&tree).exists() {
+        let _lock = self.locks.lock(&helpers.data, &tree, journal, clock).await?;
+        if !whole.exists() {
             make(helpers, recipe, &tree, metadata, journal, clock).await?;
+            let settling = Use::of(&whole).await.map_err(|error| unusable(journal, &whole, &error))?;
+            self.stock.settle(&tree, settling);
         }
-        Ok(tree)
+        Ok((tree, used))
     }
 
     /// Forgets that repositories were asked lately: what they offer does not match any more.
@@ -83,7 +93,7 @@ impl Trees {
             return Ok(None);
         }
         let cache = Path::new("repositories").join(recipe.name.as_str());
-        let _lock = self.lock(&helpers.data, &cache, journal, clock).await?;
+        let _lock = self.locks.lock(&helpers.data, &cache, journal, clock).await?;
         let is_fresh = |asked: &Instant| asked.elapsed() < FRESH;
         if !self.fresh.lock().unwrap_or_else(PoisonError::into_inner).get(&recipe.name).is_some_and(is_fresh) {
             let order = Order::Refresh { cache: cache.clone(), dnf };
@@ -92,36 +102,6 @@ impl Trees {
         }
         Ok(Some(cache))
     }
-
-    /// Waits for the right to change `path`, among the builds of this process and among the builders of this host.
-    pub async fn lock(&self, data: &Path, path: &Path, journal: &Journal, clock: &Clock) -> Result<Lock, End> {
-        let turn =
-            self.locks.lock().unwrap_or_else(PoisonError::into_inner).entry(path.to_owned()).or_default().clone();
-        let failed = |error: io::Error| {
-            End::fault(journal, Cause::Chroot, format!("cannot lock {} in {}: {error}", path.display(), data.display()))
-        };
-        let wait = async {
-            let turn = turn.lock_owned().await;
-            let name = beside(&data.join(path), "lock");
-            loop {
-                if let Some(file) = try_lock(&name).map_err(failed)? {
-                    return Ok(Lock { _turn: turn, _file: file });
-                }
-                tokio::time::sleep(LOCK_PAUSE).await;
-            }
-        };
-        tokio::select! {
-            lock = wait => lock,
-            () = clock.cancel.cancelled() => Err(End::Cancelled),
-        }
-    }
-}
-
-/// The right to change something, until dropped.
-#[derive(Debug)]
-pub struct Lock {
-    _turn: tokio::sync::OwnedMutexGuard<()>,
-    _file: Flock<std::fs::File>,
 }
 
 /// What a tree is made from, as a digest.
@@ -162,6 +142,10 @@ fn downloaded(cache: &Path, name: &str) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other(format!("dnf has left no metadata of repository {name} in {}", cache.display())))
+}
+
+fn unusable(journal: &Journal, tree: &Path, error: &io::Error) -> End {
+    End::fault(journal, Cause::Chroot, format!("the base tree {} cannot be used: {error}", tree.display()))
 }
 
 async fn make(

@@ -1,4 +1,4 @@
-# What the build user runs in a chroot: build.sh source | requires | more-requires | build
+# What the build user runs in a chroot: build.sh source | requires | more-requires | build | probe
 #
 # Exit codes: 0 done; 64 no spec, 65 several specs, 66 the source package does not unpack; 100 + n: rpmbuild ended with n.
 # Anything else: this script was not started or was killed.
@@ -6,6 +6,7 @@
 ulimit -u 4096
 ulimit -f 67108864
 cd /builddir || exit 67
+[ "$1" != probe ] || exit 0
 rpmbuild=(
     rpmbuild
     --define '_topdir /builddir/build'

@@ -107,11 +107,12 @@ pub fn on_scene(network: bool, folders: &[std::path::PathBuf]) -> anyhow::Result
     for path in HOST_FILES {
         command.args(["--ro-bind-try", path, path]);
     }
+    command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]);
+    // They may lie below one of those.
     for folder in folders {
         command.arg("--ro-bind").arg(folder).arg(folder);
     }
     let home = Scene.path("home");
-    command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]);
     command.arg("--bind").arg(Scene.path("")).arg(Scene.path(""));
     command.arg("--setenv").arg("HOME").arg(home).args(["--chdir", "/"]);
     Ok(command)
@@ -124,7 +125,8 @@ pub fn run(command: &mut Command) -> anyhow::Result<i32> {
     Ok(code(status))
 }
 
-fn code(status: ExitStatus) -> i32 {
+/// How a program ended, as [`run`] answers it.
+pub fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
@@ -159,6 +161,7 @@ impl Script {
             Self::FirstRequires => "requires",
             Self::MoreRequires => "more-requires",
             Self::Build => "build",
+            Self::Probe => "probe",
         }
     }
 }

@@ -8,6 +8,8 @@
 
 mod collect;
 mod commands;
+mod dnf;
+mod layer;
 mod names;
 mod order;
 mod scene;
@@ -27,7 +29,7 @@ use nix::sys::{
 };
 
 pub(crate) use collect::collect_from;
-pub use order::{Answer, Chroot, Collect, Collection, Dnf, Order, Script};
+pub use order::{Answer, Chroot, Collect, Collection, Dnf, LayerOrder, Layered, Order, Script};
 
 /// What programs that embed the builder are started with to become its helper: their first and only argument.
 pub const ARGUMENT: &str = "sandbox";

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use farm_types::Digest;
 use serde::{Deserialize, Serialize};
 
 /// One step of work for one helper process.
@@ -18,7 +19,7 @@ pub enum Order {
     },
     /// Install the base packages into the new tree `making/root`, add the build user, get everything ready for use.
     MakeTree {
-        /// The folder to make it in: `root`, `cache` and `rpmdb` are made there.
+        /// The folder to make it in: `root`, `cache`, `rpmdb`, `packages` (what it has) and `size` (in bytes) are made there.
         making: PathBuf,
         /// Metadata of the repositories, from [`Order::Refresh`].
         metadata: Option<PathBuf>,
@@ -27,8 +28,10 @@ pub enum Order {
         /// How to call dnf.
         dnf: Dnf,
     },
-    /// Install packages of our own making, and with them everything they require, into a chroot.
-    Install {
+    /// Make a dependency layer.
+    MakeLayer(LayerOrder),
+    /// Ask what is in the way of installing packages of our own making into a chroot.
+    Explain {
         /// The chroot.
         chroot: Chroot,
         /// The packages.
@@ -37,8 +40,6 @@ pub enum Order {
         results: Option<PathBuf>,
         /// How to call dnf.
         dnf: Dnf,
-        /// Do not install: only say what would be in the way.
-        explain: bool,
     },
     /// Run a script as the build user in a chroot.
     Run {
@@ -67,6 +68,9 @@ pub enum Order {
         /// The folder.
         folder: PathBuf,
     },
+    /// Carry out these one after the other, until a program ends with another status than 0: each costs less than a helper of its own.
+    /// Whatever one has started is gone before the next.
+    All(Vec<Order>),
     /// Remove a folder and all in it, whoever owns it.
     Remove {
         /// The folder.
@@ -79,8 +83,31 @@ pub enum Order {
 pub struct Chroot {
     /// The folder of the base tree: `root`, `cache` and `rpmdb` are there.
     pub tree: PathBuf,
+    /// The folder of the layer over it, if any: `upper` is there.
+    pub layer: Option<PathBuf>,
     /// The folder that takes what changes.
     pub changes: PathBuf,
+}
+
+/// Install a package of our own making, and with it everything that it requires, over a base tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerOrder {
+    /// The folder of the base tree.
+    pub tree: PathBuf,
+    /// The folder in which layers over this tree lie, by their names.
+    pub shelf: PathBuf,
+    /// Where to make it: `upper`, `packages` (what it has beyond the tree) and `size` (in bytes) are there then.
+    pub making: PathBuf,
+    /// The package, `farm-build-requires`; not in the layer itself.
+    pub package: PathBuf,
+    /// A repository of the attempt's own.
+    pub results: Option<PathBuf>,
+    /// How to call dnf.
+    pub dnf: Dnf,
+    /// Repositories that are the attempt's own: a layer with packages of theirs is, too, and has no name.
+    pub private: Vec<String>,
+    /// Whether there are no repositories but the platform's.
+    pub only_platform: bool,
 }
 
 /// How to call dnf.
@@ -105,6 +132,8 @@ pub enum Script {
     MoreRequires,
     /// Build the binary packages.
     Build,
+    /// Nothing.
+    Probe,
 }
 
 /// Which packages to pick.
@@ -127,8 +156,23 @@ pub enum Answer {
     Exit(i32),
     /// What was picked.
     Collected(Collection),
+    /// What several orders came to: of those that were carried out, one answer each.
+    All(Vec<Answer>),
+    /// What came of the order to make a layer.
+    Layer(Layered),
     /// It could not be done.
     Broken(String),
+}
+
+/// What came of the order to make a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Layered {
+    /// The base tree has everything.
+    Nothing,
+    /// There is one of this name with the same packages, so nothing was made.
+    Known(Digest),
+    /// It is made. Without a name it is the attempt's own.
+    Made(Option<Digest>),
 }
 
 /// What was picked out of a chroot.

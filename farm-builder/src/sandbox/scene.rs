@@ -3,13 +3,15 @@
 //! such as `/root`, that the ids of the namespace cannot pass; from here on, nothing outside of the scene is needed.)
 
 use std::{
-    fmt::Display,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use nix::mount::{MsFlags, mount};
+use nix::{
+    errno::Errno,
+    mount::{MntFlags, MsFlags, mount, umount, umount2},
+};
 
 use super::Chroot;
 
@@ -46,6 +48,12 @@ impl Scene {
 
     /// Lets `lower` appear as `name`, writable: what is written goes to `changes/upper`.
     pub fn show_writable(&self, lower: &Path, changes: &Path, name: &str) -> anyhow::Result<PathBuf> {
+        self.overlay(&[lower], changes, name)
+    }
+
+    /// Lets folders, the first one uppermost, appear as `name`, writable: what is written goes to `changes/upper`. The same changes
+    /// may come again over other folders: nothing in them refers to those (`index=off`).
+    fn overlay(&self, lower: &[&Path], changes: &Path, name: &str) -> anyhow::Result<PathBuf> {
         let (upper, work, target) = (changes.join("upper"), changes.join("work"), self.path(name));
         // A new one each time: the kernel refuses one that a `volatile` mount has used.
         super::commands::remove(&work)?;
@@ -53,20 +61,30 @@ impl Scene {
             folder(folder_to_make)?;
         }
         // `volatile`: nobody needs these files after a crash, so nothing waits for the disk.
+        let lower: Vec<String> = lower.iter().map(|path| plain(path)).collect::<anyhow::Result<_>>()?;
         let options = format!(
-            "userxattr,volatile,lowerdir={},upperdir={},workdir={}",
-            plain(lower)?,
+            "userxattr,volatile,index=off,lowerdir={},upperdir={},workdir={}",
+            lower.join(":"),
             plain(&upper)?,
             plain(&work)?
         );
         mount(Some("overlay"), &target, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-            .with_context(|| format!("cannot mount an overlay over {}", lower.display()))?;
+            .with_context(|| format!("cannot mount an overlay over {}", lower.join(" and ")))?;
         Ok(target)
     }
 
     /// Mounts a chroot.
     pub fn chroot(&self, chroot: &Chroot) -> anyhow::Result<PathBuf> {
-        self.show_writable(&chroot.tree.join("root"), &chroot.changes, "chroot")
+        let tree = chroot.tree.join("root");
+        match &chroot.layer {
+            Some(layer) => self.overlay(&[&layer.join("upper"), &tree], &chroot.changes, "chroot"),
+            None => self.overlay(&[&tree], &chroot.changes, "chroot"),
+        }
+    }
+
+    /// Ends what [`Scene::show`] and the like have begun.
+    pub fn hide(&self, name: &str) -> anyhow::Result<()> {
+        umount(&self.path(name)).with_context(|| format!("cannot unmount {name} of the scene"))
     }
 
     /// Puts a small text file there.
@@ -77,6 +95,14 @@ impl Scene {
         }
         fs_err::write(&path, text)?;
         Ok(path)
+    }
+}
+
+/// Takes the scene of the step before away, if there was one, and all that stands in it.
+pub fn clear() -> anyhow::Result<()> {
+    match umount2(STAGE, MntFlags::MNT_DETACH) {
+        Ok(()) | Err(Errno::EINVAL) => Ok(()),
+        Err(error) => Err(error).context("cannot take a scene away"),
     }
 }
 
@@ -100,7 +126,7 @@ pub fn new_file(path: &Path) -> anyhow::Result<std::fs::File> {
 }
 
 /// A path as part of overlay's options, where commas, colons and backslashes would mean something.
-fn plain(path: &Path) -> anyhow::Result<impl Display> {
+fn plain(path: &Path) -> anyhow::Result<String> {
     let text = path.to_str().context("the path is not UTF-8")?;
     anyhow::ensure!(!text.contains([',', ':', '\\']), "the path {text} has a comma, colon or backslash in it");
     Ok(text.to_owned())

@@ -18,6 +18,8 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub mod repository;
+
 /// The recipe of one of the mini platforms, `mini12` or `mini13`.
 pub fn platform(release: &str) -> Recipe {
     let path = farm_testing::platform(release);
@@ -32,7 +34,27 @@ pub fn shared_data() -> PathBuf {
 
 /// A driver with the real program as its helper.
 pub async fn driver(data: PathBuf) -> NativeDriver {
-    NativeDriver::new(NativeConfig { data, helper: env!("CARGO_BIN_EXE_farm-builder").into() }).await.unwrap()
+    driver_with(data, None).await
+}
+
+/// The same, that keeps no more than so many bytes for further builds.
+pub async fn driver_with(data: PathBuf, cache_bytes: Option<u64>) -> NativeDriver {
+    let helper = env!("CARGO_BIN_EXE_farm-builder").into();
+    NativeDriver::new(NativeConfig { data, helper, cache_bytes }).await.unwrap()
+}
+
+/// What is kept in a data folder for further builds: base trees, or the layers over them.
+pub fn kept(data: &Path, what: &str) -> Vec<PathBuf> {
+    let folders = |folder: PathBuf| {
+        let entries = std::fs::read_dir(folder).map(|entries| entries.map(|entry| entry.unwrap().path()).collect());
+        let paths: Vec<PathBuf> = entries.unwrap_or_default();
+        let is_digest = |path: &PathBuf| path.file_name().is_some_and(|name| name.len() == 64) && path.is_dir();
+        paths.into_iter().filter(is_digest)
+    };
+    match what {
+        "layers" => folders(data.join("layers")).flat_map(folders).collect(),
+        _ => folders(data.join(what)).collect(),
+    }
 }
 
 /// Packs a spec of ours into a source package.

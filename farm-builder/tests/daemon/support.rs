@@ -35,7 +35,11 @@ pub struct Farm {
 
 impl Farm {
     pub fn start() -> Self {
-        let db = TestDb::new();
+        Self::on(TestDb::new())
+    }
+
+    /// The same on a database of the caller's.
+    pub fn on(db: TestDb) -> Self {
         operator::put_platform(&mut db.connect(), &testing::operator(), &platform("mini12")).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let (blobs, spool) = (dir.path().join("store"), dir.path().join("hub"));

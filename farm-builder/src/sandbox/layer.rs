@@ -1,0 +1,176 @@
+//! Makes a dependency layer: what dnf changes in a base tree to bring what some source package needs.
+
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use farm_types::Digest;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Answer, LayerOrder, Layered,
+    commands::remove,
+    dnf::{Call, Outcome, Plan, forget_results},
+    scene::{Scene, folder},
+};
+
+/// Part of each name: layers made in another way are other layers.
+const FORMAT: u32 = 1;
+
+/// The package that requires what is needed.
+const OURS: &str = "farm-build-requires";
+
+pub fn make(order: &LayerOrder) -> anyhow::Result<Answer> {
+    let scene = Scene::new()?;
+    folder(&order.making)?;
+    scene.show_writable(&order.tree.join("root"), &order.making, "chroot")?;
+    let package = [scene.show(&order.package, "packages/needs.rpm")?];
+    if let Some(results) = &order.results {
+        scene.show(results, "results")?;
+    }
+    let rpmdb = fs_err::read_to_string(order.tree.join("rpmdb"))?;
+    let call = Call { scene: &scene, dnf: &order.dnf, rpmdb: &rpmdb };
+    let Outcome { exit, plan, went_on } = install(&scene, &call, order, &package)?;
+    if exit != 0 {
+        return Ok(Answer::Exit(exit));
+    }
+    let name = plan.as_ref().and_then(|plan| name_of(order, plan));
+    match name {
+        // It was let go on unless nothing is needed or all is there.
+        Some(name) if !went_on && plan.as_ref().is_some_and(|plan| !plan.is_empty()) => {
+            return Ok(Answer::Layer(Layered::Known(name)));
+        }
+        _ if !went_on => return Ok(Answer::Layer(Layered::Nothing)),
+        _ => {}
+    }
+    let packages = difference(&order.tree, call.list(Some(OURS))?)?;
+    if packages.is_empty() {
+        return Ok(Answer::Layer(Layered::Nothing));
+    }
+    // A dnf that does not tell its plan: what is installed names the layer. It was listed after scriptlets ran, and so is only as
+    // good as the repositories are.
+    let name = match name {
+        None if plan.is_none() && order.only_platform => Some(digest(&order.tree, packages.iter().map(String::as_str))),
+        _ => name,
+    };
+    fs_err::write(order.making.join("packages"), packages.join("\n") + "\n")?;
+    fs_err::write(order.making.join("size"), bytes_in(&order.making.join("upper"))?.to_string())?;
+    scene.hide("chroot")?;
+    remove(&order.making.join("work"))?;
+    remove(&order.making.join("cache"))?;
+    Ok(Answer::Layer(Layered::Made(name)))
+}
+
+/// Lets dnf install, unless it turns out that what it would come to is there already.
+fn install(scene: &Scene, call: &Call<'_>, order: &LayerOrder, package: &[PathBuf]) -> anyhow::Result<Outcome> {
+    let cache = order.tree.join("cache");
+    let goes_on = |plan: &Plan| !plan.is_empty() && name_of(order, plan).is_none_or(|name| !is_there(order, &name));
+    let changes = order.making.join("cache");
+    if !order.dnf.network {
+        scene.show_writable(&cache, &changes, "cache")?;
+        return call.run_planned(false, &["install"], package, goes_on);
+    }
+    // What is downloaded serves the other builds, too.
+    scene.show(&cache, "cache")?;
+    let outcome = call.run_planned(true, &["--quiet", "--downloadonly", "install"], package, goes_on)?;
+    if outcome.exit != 0 || !outcome.went_on {
+        return Ok(outcome);
+    }
+    // What scriptlets do to the cache does not come back.
+    scene.show_writable(&cache, &changes, "cache")?;
+    let exit = call.run(false, &["install"], package)?;
+    if order.results.is_some() {
+        scene.hide("cache")?;
+        forget_results(&cache)?;
+    }
+    Ok(Outcome { exit, ..outcome })
+}
+
+/// The name of a layer; `None` if it is nobody else's business.
+fn name_of(order: &LayerOrder, plan: &Plan) -> Option<Digest> {
+    let is_private = plan.iter().any(|planned| order.private.contains(&planned.repository));
+    (!is_private).then(|| digest(&order.tree, plan.iter().map(|planned| planned.text.as_str())))
+}
+
+fn digest<'a>(tree: &Path, lines: impl Iterator<Item = &'a str>) -> Digest {
+    let mut digest = Sha256::new();
+    digest.update(FORMAT.to_le_bytes());
+    digest.update(tree.as_os_str().as_encoded_bytes());
+    for line in lines {
+        digest.update([b'\n']);
+        digest.update(line);
+    }
+    Digest::from_bytes(digest.finalize().into())
+}
+
+fn is_there(order: &LayerOrder, name: &Digest) -> bool {
+    order.shelf.join(name.to_string()).is_dir()
+}
+
+/// What is in the chroot and not in the base tree.
+fn difference(tree: &Path, all: Vec<String>) -> anyhow::Result<Vec<String>> {
+    let base = fs_err::read_to_string(tree.join("packages"))?;
+    let base: std::collections::HashSet<&str> = base.lines().collect();
+    Ok(all.into_iter().filter(|line| !base.contains(line.as_str())).collect())
+}
+
+/// How much room a folder takes on the disk, in bytes.
+pub fn bytes_in(folder: &Path) -> anyhow::Result<u64> {
+    let (mut bytes, mut folders) = (0, vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(&folder)? {
+            let entry = entry?;
+            let status = entry.metadata().with_context(|| format!("cannot look at {}", entry.path().display()))?;
+            if status.is_dir() {
+                bytes += status.blocks() * 512;
+                folders.push(entry.path());
+            } else {
+                // Of several names of one file each counts its part.
+                bytes += status.blocks() * 512 / status.nlink().max(1);
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::{Dnf, dnf::Planned};
+
+    fn order(private: &[&str]) -> LayerOrder {
+        LayerOrder {
+            tree: "trees/1".into(),
+            shelf: "layers/1".into(),
+            making: "work/1/layer".into(),
+            package: "work/1/in/needs.rpm".into(),
+            results: None,
+            dnf: Dnf { config: String::new(), folders: Vec::new(), network: false },
+            private: private.iter().map(|id| (*id).to_owned()).collect(),
+            only_platform: true,
+        }
+    }
+
+    fn plan(lines: &[(&str, &str)]) -> Plan {
+        let planned =
+            |&(text, repository): &(&str, &str)| Planned { text: text.to_owned(), repository: repository.to_owned() };
+        lines.iter().map(planned).collect()
+    }
+
+    #[test]
+    fn the_same_packages_on_the_same_tree_have_one_name() {
+        let one = name_of(&order(&[]), &plan(&[("+make", "base"), ("+gcc", "base")])).unwrap();
+        assert_eq!(name_of(&order(&[]), &plan(&[("+make", "base"), ("+gcc", "base")])), Some(one));
+        assert_ne!(name_of(&order(&[]), &plan(&[("+make", "base")])), Some(one));
+        let other = LayerOrder { tree: "trees/2".into(), ..order(&[]) };
+        assert_ne!(name_of(&other, &plan(&[("+make", "base"), ("+gcc", "base")])), Some(one));
+    }
+
+    #[test]
+    fn what_an_attempt_has_made_itself_is_in_no_layer_of_others() {
+        assert_eq!(name_of(&order(&["farm-results"]), &plan(&[("+make", "base"), ("+x", "farm-results")])), None);
+        assert!(name_of(&order(&["farm-results"]), &plan(&[("+make", "base")])).is_some());
+    }
+}
