@@ -43,6 +43,10 @@ impl MockDriver {
         let problems = config.problems();
         ensure!(problems.is_empty(), "{}", problems.join("; "));
         let host = Host::find(&config).await?;
+        Self::on(host, data, config).await
+    }
+
+    async fn on(host: Host, data: &Path, config: MockConfig) -> anyhow::Result<Self> {
         fs_err::create_dir_all(data)?;
         let data = fs_err::canonicalize(data)?;
         if let Some(user) = &host.user {
@@ -229,5 +233,89 @@ impl Driver for MockDriver {
             Err(End::Fault(error)) => return Err(error),
         };
         Ok(BuildReport { outcome, stages: journal.finish() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{process::Command, time::Duration};
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{
+        driver::{BuildEvent, BuildLimits},
+        mock::isolation::Means,
+    };
+
+    /// It says who it is, and does not end when it is told to. Neither does what it has left to itself.
+    const STUBBORN: &str = "Name: stubborn\nVersion: 1\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: noarch\n%description\nx\n\
+        %build\ntrap '' TERM HUP INT\nsetsid sh -c 'trap \"\" TERM; while :; do sleep 1000; done' &\n\
+        echo ready\nwhile :; do sleep 1000 || :; done\n%files\n";
+
+    fn request(folder: &Path) -> BuildRequest {
+        let spec = folder.join("stubborn.spec");
+        fs_err::write(&spec, STUBBORN).unwrap();
+        let mut pack = Command::new("rpmbuild");
+        pack.args(["-bs", "--nodeps", "--define"]).arg(format!("_topdir {}", folder.display())).arg(&spec);
+        assert!(pack.output().expect("rpmbuild is not installed: run deploy/setup").status.success());
+        let recipe = "name = 'm-x86_64'\nrelease = 'm'\narch = 'x86_64'\nbase = ['bash']\nrepository = []";
+        fs_err::create_dir(folder.join("results")).unwrap();
+        BuildRequest {
+            id: "alone-1".parse().unwrap(),
+            platform: toml::from_str(recipe).unwrap(),
+            sources: vec![folder.join("SRPMS/stubborn-1-1.src.rpm")],
+            results: folder.join("results"),
+            limits: BuildLimits { timeout: Duration::from_secs(600), ..BuildLimits::default() },
+            network: false,
+        }
+    }
+
+    /// How many processes belong to the chroots of a folder, as the stand-in for mock marks them.
+    fn inside(roots: &Path) -> usize {
+        let mark = format!("CHROOT={}", roots.display()).into_bytes();
+        let has_mark = |text: Vec<u8>| text.windows(mark.len()).any(|part| part == mark);
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        processes.filter(|process| std::fs::read(process.path().join("environ")).is_ok_and(has_mark)).count()
+    }
+
+    #[tokio::test]
+    async fn without_a_process_namespace_mock_itself_ends_what_its_builds_leave() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, roots) = (dir.path(), dir.path().join("roots"));
+        fs_err::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("config_opts['root'] = 'm'\nconfig_opts['basedir'] = '{}'\n", roots.display());
+        fs_err::write(folder.join("m-x86_64.cfg"), text).unwrap();
+        let config = MockConfig { config_dir: folder.to_owned(), ..MockConfig::default() };
+        let isolation = Isolation { means: Means::Simple, own_processes: false };
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        let user = nix::unistd::geteuid().is_root().then(|| super::super::host::Account {
+            name: nobody.name,
+            uid: nobody.uid.as_raw(),
+            gid: nobody.gid.as_raw(),
+        });
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mock/stand-in");
+        let host = Host { program, version: "6.7".to_owned(), isolation, user };
+        let driver = MockDriver::on(host, &folder.join("data"), config).await.unwrap();
+
+        let (events, mut listener) = mpsc::channel(64);
+        let cancel = CancellationToken::new();
+        let listen = async {
+            let mut log = Vec::new();
+            while let Some(event) = listener.recv().await {
+                let BuildEvent::Log(bytes) = event else { continue };
+                log.extend_from_slice(&bytes);
+                if !cancel.is_cancelled() && log.windows(7).any(|part| part == b"\nready\n") {
+                    assert!(inside(&roots) >= 2);
+                    cancel.cancel();
+                }
+            }
+            String::from_utf8_lossy(&log).into_owned()
+        };
+        let (report, log) = tokio::join!(driver.build(request(folder), events, cancel.clone()), listen);
+        assert_eq!(report.unwrap().outcome, BuildOutcome::Cancelled, "{log}");
+        assert!(log.contains("processes: those of the host are NOT hidden"), "{log}");
+        assert_eq!(inside(&roots), 0);
+        assert_eq!(fs_err::read_dir(&roots).unwrap().count() + fs_err::read_dir(&driver.work).unwrap().count(), 0);
     }
 }

@@ -126,7 +126,13 @@ impl<'a, 'b> Source<'a, 'b> {
                 ended = running.ended() => Some(ended),
                 _ = ticks.tick() => None,
             };
-            logs.follow(self.attempt.journal, ended.is_some()).await.map_err(|error| self.broken(error))?;
+            let followed = tokio::select! {
+                biased;
+                // Whoever listens to the log may be slow.
+                () = cancel.cancelled() => return Err(End::Cancelled),
+                followed = logs.follow(self.attempt.journal, ended.is_some()) => followed,
+            };
+            followed.map_err(|error| self.broken(error))?;
             match ended {
                 Some(Ok(code)) => return Ok(code),
                 Some(Err(error)) => return Err(self.internal("wait for mock", &error)),

@@ -62,11 +62,9 @@ pub fn verdict(ended: &Ended<'_>, journal: &Journal) -> End {
         (Phase::Rpmbuild, 40) => End::failed(journal, Cause::SourceInvalid, ended.sentence("the source is not valid")),
         // Statuses of rpmbuild. Of 11, only rpmbuild's is meant: what mock calls so, its own clock, is set to strike after ours.
         (Phase::Rpmbuild, MISSING_REQUIRES) => End::of_rpmbuild(journal, MISSING_REQUIRES),
-        // 110: mock has lost count of its phases, as it does after some builds that fail.
-        (Phase::Rpmbuild, 1 | 10 | 110) if journal.seen().began.is_some() || journal.seen().failed.is_some() => {
-            End::of_rpmbuild(journal, 1)
-        }
         (Phase::Rpmbuild, 1 | 10) => End::of_rpmbuild(journal, 1),
+        // mock has lost count of its phases, as it does after some builds that fail.
+        (Phase::Rpmbuild, 110) if journal.seen().failed.is_some() => End::of_rpmbuild(journal, 1),
         (Phase::Rpmbuild, _) => farm(Cause::Internal, "rpmbuild could not be run to its end; the log says why"),
     }
 }

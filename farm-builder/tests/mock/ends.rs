@@ -94,7 +94,7 @@ async fn a_build_is_cancelled_at_once_whatever_its_stage() {
         [Stage::Chroot, Stage::Source, Stage::Dependencies, Stage::Prep, Stage::Build, Stage::Install, Stage::Check];
     for stage in stages {
         let (site, mark) = (Site::stand_in(if stage == Stage::Chroot { "hang-in-chroot" } else { "" }), mark());
-        let hang = format!("(exec -a {mark} sleep 1000)");
+        let hang = format!("MARK={mark} sleep 1000");
         let part = match stage {
             Stage::Prep => "PREP",
             Stage::Build => "BUILD",
