@@ -183,6 +183,8 @@ impl Attempt<'_> {
             Ok(used)
         };
         let used = take().await.map_err(|error: io::Error| self.unusable(&path, &error))?;
+        let bytes = fs_err::read_to_string(whole.join("size")).unwrap_or_default();
+        tracing::info!(platform = %self.request.platform.name, layer = %path.display(), bytes, "made a dependency layer");
         self.tell(&path).await;
         Ok(Layer { path: Some(path), _used: Some(used) })
     }
