@@ -5,8 +5,10 @@
 //!
 //! A program that embeds the builder calls [`sandbox::main`] first of all: it is also the builder's helper.
 
+pub mod cgroup;
 mod daemon;
 pub mod driver;
+pub mod isolation;
 pub mod native;
 pub mod sandbox;
 
@@ -15,4 +17,5 @@ pub use driver::{
     BuildEvent, BuildLimits, BuildOutcome, BuildReport, BuildRequest, BuiltFile, Driver, DriverError, EventSink,
     Failure,
 };
+pub use isolation::{Guard, Isolation, Usage};
 pub use native::{NativeConfig, NativeDriver};

@@ -206,6 +206,7 @@ impl<D: Driver> Workshop<D> {
             silence_timeout: Duration::from_secs(self.config.silence_seconds),
             log_bytes: self.config.max_log_bytes,
             result_bytes: self.config.max_result_bytes,
+            ..BuildLimits::default()
         }
     }
 }

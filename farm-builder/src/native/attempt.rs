@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    cell::Cell,
     failure::End,
     files,
     helper::{Helpers, StepEnd},
@@ -35,6 +36,8 @@ pub fn farm_clock(cancel: &CancellationToken) -> Clock {
 /// One build.
 pub struct Attempt<'a> {
     pub helpers: &'a Helpers,
+    /// What its steps are locked into.
+    pub cell: &'a Cell<'a>,
     pub trees: &'a Trees,
     pub request: &'a BuildRequest,
     pub journal: &'a mut Journal,
@@ -129,16 +132,15 @@ impl Attempt<'_> {
     /// Runs a step of the farm's own: what stops it is the farm's fault.
     pub async fn step(&mut self, order: &Order) -> Result<Answer, End> {
         let clock = farm_clock(self.cancel);
-        match self.helpers.run(order, self.journal, &clock).await {
+        match self.cell.run(order, self.journal, &clock).await {
             Ok(StepEnd::Answer(Answer::Broken(why))) => Err(self.fault(Cause::Chroot, why)),
             Ok(StepEnd::Answer(answer)) => Ok(answer),
             Ok(StepEnd::Stopped(Stop::Cancelled)) => Err(End::Cancelled),
-            Ok(StepEnd::Stopped(Stop::LogTooLarge)) => {
-                Err(End::stopped(self.journal, Stop::LogTooLarge, &self.request.limits))
-            }
-            Ok(StepEnd::Stopped(stop)) => {
+            Ok(StepEnd::Stopped(stop @ (Stop::Timeout | Stop::Silent))) => {
                 Err(self.fault(Cause::Chroot, format!("a step of the farm was ended: {stop:?}")))
             }
+            // The packages that it installs are the ones that the build asks for.
+            Ok(StepEnd::Stopped(stop)) => Err(End::stopped(self.journal, stop, &self.request.limits)),
             Err(error) => Err(self.fault(Cause::Internal, error.to_string())),
         }
     }
@@ -148,7 +150,7 @@ impl Attempt<'_> {
         let limits = &self.request.limits;
         let clock = Clock { ends: self.ends, silence: limits.silence_timeout, cancel: self.cancel.clone() };
         self.journal.begin(script == Script::Build);
-        match self.helpers.run(order, self.journal, &clock).await {
+        match self.cell.run(order, self.journal, &clock).await {
             // See build.sh: its own codes, rpmbuild's plus 100; 1 is bubblewrap's.
             Ok(StepEnd::Answer(Answer::Exit(1))) => {
                 Err(self.fault(Cause::Chroot, "bubblewrap could not start the build; the log says why"))

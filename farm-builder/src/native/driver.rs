@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::{Attempt, farm_clock},
+    cell::{self, Cell, Locks, ScratchPlace},
     failure::End,
     files::{beside, helpers_folder, try_lock},
     helper::Helpers,
@@ -18,7 +19,11 @@ use super::{
     trees::{self, Trees},
     watch::Journal,
 };
-use crate::driver::{BuildOutcome, BuildReport, BuildRequest, Driver, DriverError, EventSink};
+use crate::{
+    cgroup::Cgroups,
+    driver::{BuildOutcome, BuildReport, BuildRequest, Driver, DriverError, EventSink},
+    isolation::{Isolation, Usage},
+};
 
 /// What the native driver needs to know.
 #[derive(Debug, Clone)]
@@ -41,6 +46,7 @@ impl NativeConfig {
 pub struct NativeDriver {
     helpers: Helpers,
     trees: Trees,
+    locks: Locks,
 }
 
 impl NativeDriver {
@@ -51,9 +57,21 @@ impl NativeDriver {
             helpers_folder(&config.data.join(folder), ids.root)?;
         }
         let data = fs_err::canonicalize(&config.data)?;
-        let driver = Self { helpers: Helpers { executable: config.helper, ids, data }, trees: Trees::default() };
+        let helpers = Helpers { executable: config.helper, ids, data };
+        let locks = Locks { groups: Cgroups::find(), place: ScratchPlace::default() };
+        if let Err(why) = &locks.groups {
+            tracing::warn!("limits for memory and processes hold for each process by itself only: {why}");
+        }
+        let driver = Self { helpers, trees: Trees::default(), locks };
         driver.clean().await?;
         Ok(driver)
+    }
+
+    /// With another place for what builds write.
+    #[must_use]
+    pub fn with_scratch(mut self, place: ScratchPlace) -> Self {
+        self.locks.place = place;
+        self
     }
 
     /// Removes builds and half-made trees of which no living process holds the lock.
@@ -77,6 +95,10 @@ impl NativeDriver {
                     continue;
                 }
                 if folder == "work" {
+                    if let Err(error) = cell::remove_group(&leftover) {
+                        tracing::warn!(%error, "a control group that an earlier life left stays behind");
+                        continue;
+                    }
                     // Another builder on this host may have been quicker.
                     let _ = fs_err::remove_file(beside(&leftover, "lock"));
                 }
@@ -86,7 +108,13 @@ impl NativeDriver {
         Ok(())
     }
 
-    async fn attempt(&self, request: &BuildRequest, journal: &mut Journal, cancel: &CancellationToken) -> BuildResult {
+    async fn attempt(
+        &self,
+        request: &BuildRequest,
+        journal: &mut Journal,
+        cancel: &CancellationToken,
+        measured: &mut Measured,
+    ) -> BuildResult {
         let folder = Path::new("work").join(request.id.as_str());
         let absolute = self.helpers.data.join(&folder);
         let ready = || {
@@ -102,8 +130,21 @@ impl NativeDriver {
                 format!("cannot make the build's folder {}: {error}", absolute.display()),
             )
         })?;
+        let cell = Cell::open(&self.helpers, &self.locks, &folder, &request.limits, request.uses_network())
+            .await
+            .map_err(|error| End::fault(journal, Cause::Chroot, error.to_string()));
+        let cell = match cell {
+            Ok(cell) => cell,
+            Err(end) => {
+                self.remove(&absolute, &folder, journal).await?;
+                return Err(end);
+            }
+        };
+        journal.say(&cell.isolation.line(&request.limits)).await;
+        measured.isolation = Some(cell.isolation.clone());
         let mut attempt = Attempt {
             helpers: &self.helpers,
+            cell: &cell,
             trees: &self.trees,
             request,
             journal,
@@ -114,12 +155,26 @@ impl NativeDriver {
             has_results: false,
         };
         let result = attempt.run().await;
-        // Also when it was cancelled.
-        let clock = farm_clock(&CancellationToken::new());
-        trees::remove(&self.helpers, &folder, journal, &clock).await?;
-        let _ = fs_err::remove_file(beside(&absolute, "lock"));
+        measured.usage = cell.close().await;
+        self.remove(&absolute, &folder, journal).await?;
         result
     }
+
+    /// Removes the folder of a build.
+    async fn remove(&self, absolute: &Path, folder: &Path, journal: &mut Journal) -> Result<(), End> {
+        // Also when it was cancelled.
+        let clock = farm_clock(&CancellationToken::new());
+        trees::remove(&self.helpers, folder, journal, &clock).await?;
+        let _ = fs_err::remove_file(beside(absolute, "lock"));
+        Ok(())
+    }
+}
+
+/// What is known of a build beside its outcome.
+#[derive(Default)]
+struct Measured {
+    usage: Usage,
+    isolation: Option<Isolation>,
 }
 
 type BuildResult = Result<Vec<crate::driver::BuiltFile>, End>;
@@ -132,12 +187,14 @@ impl Driver for NativeDriver {
         cancel: CancellationToken,
     ) -> Result<BuildReport, DriverError> {
         let mut journal = Journal::new(events, request.limits.log_bytes);
-        let outcome = match self.attempt(&request, &mut journal, &cancel).await {
+        let mut measured = Measured::default();
+        let outcome = match self.attempt(&request, &mut journal, &cancel, &mut measured).await {
             Ok(packages) => BuildOutcome::Succeeded { packages },
             Err(End::Failed(failure)) => BuildOutcome::Failed(failure),
             Err(End::Cancelled) => BuildOutcome::Cancelled,
             Err(End::Fault(error)) => return Err(error),
         };
-        Ok(BuildReport { outcome, stages: journal.finish() })
+        let Measured { usage, isolation } = measured;
+        Ok(BuildReport { outcome, stages: journal.finish(), usage, isolation })
     }
 }

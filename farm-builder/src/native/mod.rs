@@ -4,6 +4,7 @@
 //! the host; the daemon decides what comes next, watches the clocks, and reads what comes out.
 
 mod attempt;
+mod cell;
 mod dependencies;
 mod driver;
 mod excerpt;
@@ -18,5 +19,6 @@ mod source;
 mod trees;
 mod watch;
 
+pub use cell::ScratchPlace;
 pub use driver::{NativeConfig, NativeDriver};
 pub use ids::{IdMap, NoIds};

@@ -7,6 +7,7 @@ use farm_types::{Cause, Stage};
 
 use super::{
     attempt::{Attempt, farm_clock, source_name},
+    cell::SCRATCH,
     dependencies::{Refusal, missing, refusal},
     failure::{End, MISSING_REQUIRES},
     files, needs, recipe, results,
@@ -35,7 +36,7 @@ impl<'a, 'b> Source<'a, 'b> {
     /// The source at a position, for the `round`th build of this attempt.
     pub fn new(attempt: &'a mut Attempt<'b>, position: usize, round: usize) -> Self {
         let label = format!("{position}-{round}");
-        let changes = attempt.folder.join(format!("chroot-{label}"));
+        let changes = attempt.folder.join(SCRATCH).join(format!("chroot-{label}"));
         let chroot = Chroot { tree: attempt.tree.clone(), changes };
         Self { attempt, position, label, chroot }
     }

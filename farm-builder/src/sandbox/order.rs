@@ -4,7 +4,51 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
+
+/// What a helper process is started for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errand {
+    /// What to do.
+    pub order: Order,
+    /// What bounds all that the helper starts.
+    pub bounds: Bounds,
+}
+
+/// Bounds that processes inherit. What is absent is not bounded here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Bytes in /dev/shm.
+    pub shm_bytes: Option<u64>,
+    /// Bytes in one file.
+    pub file_bytes: Option<u64>,
+    /// Processes of one user in one namespace.
+    pub processes: Option<u64>,
+    /// Bytes of addresses of one process.
+    pub address_bytes: Option<u64>,
+}
+
+impl Bounds {
+    /// Sets them for this process and all that it starts.
+    pub(super) fn apply(&self) -> anyhow::Result<()> {
+        let limits = [
+            (Resource::RLIMIT_FSIZE, self.file_bytes),
+            (Resource::RLIMIT_NPROC, self.processes),
+            (Resource::RLIMIT_AS, self.address_bytes),
+        ];
+        for (resource, limit) in limits {
+            if let Some(limit) = limit {
+                // Nobody but root of the host may raise what the daemon was started with.
+                let (_, hard) = getrlimit(resource)?;
+                let limit = limit.min(hard);
+                setrlimit(resource, limit, limit).with_context(|| format!("cannot set {resource:?} to {limit}"))?;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// One step of work for one helper process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +106,14 @@ pub enum Order {
         /// No more bytes than these, all together.
         most_bytes: u64,
     },
+    /// Stay, with namespaces that other steps enter and a place for what they write; answer each line that comes with
+    /// [`Answer::Use`].
+    Hold {
+        /// The folder for what is written; made if missing.
+        folder: PathBuf,
+        /// What kind of place it is.
+        scratch: Scratch,
+    },
     /// Make a folder of packages a repository.
     Index {
         /// The folder.
@@ -72,6 +124,32 @@ pub enum Order {
         /// The folder.
         path: PathBuf,
     },
+}
+
+/// Where what a build writes lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scratch {
+    /// In a file system in memory, which takes no more than it has room for.
+    Memory {
+        /// Its bytes.
+        bytes: u64,
+        /// Its files and folders.
+        files: u64,
+    },
+    /// In a folder on the disk. How much it takes can only be looked at.
+    Disk,
+}
+
+/// What a [`Scratch`] holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// Bytes.
+    pub bytes: u64,
+    /// Files and folders.
+    pub files: u64,
+    /// Bytes that are free on its file system.
+    pub free_bytes: u64,
 }
 
 /// A writable chroot over a base tree.
@@ -127,6 +205,8 @@ pub enum Answer {
     Exit(i32),
     /// What was picked.
     Collected(Collection),
+    /// What the place of [`Order::Hold`] holds.
+    Use(Use),
     /// It could not be done.
     Broken(String),
 }

@@ -8,8 +8,8 @@ use std::{
 use anyhow::Context as _;
 
 use super::{
-    Answer, Chroot, Dnf, Order, Script, collect,
-    commands::{build_user, chroot_root, copy, on_scene, remove, run},
+    Answer, Bounds, Chroot, Dnf, Order, Script, collect,
+    commands::{build_user, chroot_root, copy, on_scene, remove, run, show_proc},
     names,
     scene::{Scene, folder},
 };
@@ -20,14 +20,17 @@ const FIRST_RPMDB: &str = "/usr/lib/sysimage/rpm";
 /// Runs as root of a new tree: adds the build user, and prints where the platform's rpm has its database.
 const PREPARE: &str = include_str!("prepare.sh");
 
-pub fn carry_out(order: Order) -> anyhow::Result<Answer> {
+pub fn carry_out(order: Order, bounds: &Bounds) -> anyhow::Result<Answer> {
     match order {
         Order::Refresh { cache, dnf } => refresh(&cache, &dnf),
         Order::MakeTree { making, metadata, packages, dnf } => make_tree(&making, metadata.as_deref(), &packages, &dnf),
         Order::Install { chroot, packages, results, dnf, explain } => {
             install(&chroot, &packages, results.as_deref(), &dnf, explain)
         }
-        Order::Run { chroot, script, source, network } => run_script(&chroot, script, source.as_deref(), network),
+        Order::Run { chroot, script, source, network } => {
+            run_script(&chroot, script, source.as_deref(), network, bounds)
+        }
+        Order::Hold { .. } => anyhow::bail!("to hold is no step"),
         Order::Collect { chroot, kind, into, most_bytes } => {
             Ok(Answer::Collected(collect::collect(&chroot.changes.join("upper"), kind, &into, most_bytes)?))
         }
@@ -103,7 +106,13 @@ fn install(
     Ok(Answer::Exit(exit))
 }
 
-fn run_script(chroot: &Chroot, script: Script, source: Option<&Path>, network: bool) -> anyhow::Result<Answer> {
+fn run_script(
+    chroot: &Chroot,
+    script: Script,
+    source: Option<&Path>,
+    network: bool,
+    bounds: &Bounds,
+) -> anyhow::Result<Answer> {
     let scene = Scene::new()?;
     let root = scene.chroot(chroot)?;
     let source = source.map(|path| scene.show(path, "source.src.rpm")).transpose()?;
@@ -111,7 +120,7 @@ fn run_script(chroot: &Chroot, script: Script, source: Option<&Path>, network: b
         // Each time: a package that was installed since may have brought its own.
         names::as_here(&root).context("cannot let the chroot resolve names as this host does")?;
     }
-    Ok(Answer::Exit(run(&mut build_user(&root, script, source.as_deref(), network)?)?))
+    Ok(Answer::Exit(run(&mut *build_user(&root, script, source.as_deref(), network, bounds)?)?))
 }
 
 /// Removes from a shared cache what dnf has kept of one build's own repository.
@@ -149,7 +158,8 @@ fn call_dnf(
     scene.write("home/.rpmmacros", &format!("%_dbpath {rpmdb}\n%_netsharedpath /proc:/dev:/sys\n"))?;
     let root = scene.path("chroot");
     let mut command = on_scene(network, &dnf.folders)?;
-    command.arg("--dev").arg(root.join("dev")).arg("--proc").arg(root.join("proc"));
+    command.arg("--dev").arg(root.join("dev"));
+    show_proc(&mut command, &root.join("proc"))?;
     // dnf looks for its cache beneath the chroot, wherever it is told that it is.
     command.arg("--bind").arg(scene.path("cache")).arg(root.join("var/cache/dnf"));
     command.args(["--", "dnf", "--assumeyes", "--releasever=0", "-c"]).arg(config);
