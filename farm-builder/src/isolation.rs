@@ -107,8 +107,8 @@ impl Isolation {
 /// What a process of the build inherits in any case, and what it has to where no group bounds it.
 pub(crate) fn bounds(limits: &BuildLimits, grouped: bool) -> Bounds {
     Bounds {
-        // Files in /dev/shm are memory.
-        shm_bytes: Some(limits.memory_bytes / 2),
+        // Files there are memory, so the group counts them; without one, at least they do not grow without end.
+        shm_bytes: Some(if grouped { limits.memory_bytes } else { limits.memory_bytes / 2 }),
         file_bytes: Some(limits.disk_bytes),
         processes: Some(limits.processes.into()),
         address_bytes: (!grouped).then_some(limits.memory_bytes),

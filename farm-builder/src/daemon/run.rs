@@ -20,6 +20,7 @@ const CLAIM_WAIT: Duration = Duration::from_secs(30);
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let native = NativeConfig::new(config.data.clone());
     let driver = NativeDriver::new(native).await.context("the native driver cannot work on this machine")?;
+    let driver = driver.with_scratch(config.scratch);
     run_with(driver, config, shutdown).await
 }
 

@@ -229,13 +229,15 @@ impl<'a> Cell<'a> {
     fn full(&self, used: &Use) -> Option<Stop> {
         // A page of files in memory, and one name, may stay unused.
         let (bytes, files) = match self.isolation.disk {
-            isolation::Guard::FileSystem => (self.limits.disk_bytes.saturating_sub(CRUMBS), self.limits.files.saturating_sub(2)),
+            isolation::Guard::FileSystem => {
+                (self.limits.disk_bytes.saturating_sub(CRUMBS), self.limits.files.saturating_sub(2))
+            }
             _ => (self.limits.disk_bytes, self.limits.files),
         };
-        if used.files > files {
+        if used.files >= files {
             return Some(Stop::TooManyFiles);
         }
-        if used.bytes > bytes {
+        if used.bytes >= bytes {
             return Some(Stop::DiskFull);
         }
         let on_host = self.isolation.disk == isolation::Guard::Sampled;

@@ -208,7 +208,7 @@ impl<'a, 'b> Source<'a, 'b> {
     async fn run(&mut self, script: Script) -> Result<i32, End> {
         let source =
             (script == Script::Source).then(|| self.attempt.folder.join("in").join(source_name(self.position)));
-        let network = self.attempt.request.network && self.attempt.request.platform.network;
+        let network = self.attempt.request.uses_network();
         let order = Order::Run { chroot: self.chroot.clone(), script, source, network };
         let code = self.attempt.run_script(&order, script).await?;
         Ok(if (100..128).contains(&code) || code > 228 { code - 100 } else { code })
@@ -217,8 +217,8 @@ impl<'a, 'b> Source<'a, 'b> {
     /// Picks packages out of the chroot, in which nothing runs any more.
     async fn collect(&mut self, kind: Collect, folder: &str) -> Result<Collection, End> {
         let into = self.attempt.folder.join(format!("{folder}-{}", self.label));
-        let most_bytes = self.attempt.request.limits.result_bytes;
-        let order = Order::Collect { chroot: self.chroot.clone(), kind, into, most_bytes };
+        let (most_bytes, most_files) = (self.attempt.request.limits.result_bytes, self.attempt.request.limits.results);
+        let order = Order::Collect { chroot: self.chroot.clone(), kind, into, most_bytes, most_files };
         let Answer::Collected(collection) = self.attempt.step(&order).await? else {
             return Err(self.attempt.fault(Cause::Internal, "unexpected answer to the order to collect"));
         };
@@ -227,6 +227,10 @@ impl<'a, 'b> Source<'a, 'b> {
         }
         if collection.too_large {
             let why = format!("the packages grew beyond the limit of {most_bytes} bytes");
+            return Err(self.attempt.failed(Cause::OutputTooLarge, why));
+        }
+        if collection.too_many {
+            let why = format!("the build made more packages than the limit of {most_files}");
             return Err(self.attempt.failed(Cause::OutputTooLarge, why));
         }
         Ok(collection)

@@ -105,6 +105,8 @@ pub enum Order {
         into: PathBuf,
         /// No more bytes than these, all together.
         most_bytes: u64,
+        /// No more packages than these.
+        most_files: u32,
     },
     /// Stay, with namespaces that other steps enter and a place for what they write; answer each line that comes with
     /// [`Answer::Use`].
@@ -220,4 +222,6 @@ pub struct Collection {
     pub refused: Vec<String>,
     /// Whether some were left behind because all together were too large.
     pub too_large: bool,
+    /// Whether some were left behind because there were too many.
+    pub too_many: bool,
 }

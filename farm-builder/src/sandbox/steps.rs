@@ -31,8 +31,9 @@ pub fn carry_out(order: Order, bounds: &Bounds) -> anyhow::Result<Answer> {
             run_script(&chroot, script, source.as_deref(), network, bounds)
         }
         Order::Hold { .. } => anyhow::bail!("to hold is no step"),
-        Order::Collect { chroot, kind, into, most_bytes } => {
-            Ok(Answer::Collected(collect::collect(&chroot.changes.join("upper"), kind, &into, most_bytes)?))
+        Order::Collect { chroot, kind, into, most_bytes, most_files } => {
+            let upper = chroot.changes.join("upper");
+            Ok(Answer::Collected(collect::collect(&upper, kind, &into, most_bytes, most_files)?))
         }
         Order::Index { folder } => index(&folder),
         Order::Remove { path } => remove(&path).map(|()| Answer::Done),

@@ -76,6 +76,8 @@ pub struct Build {
     pub cancel: CancellationToken,
     /// Cancel as soon as this stage begins.
     pub cancel_at: Option<Stage>,
+    /// Tell this one as soon as the log has the line `ready`.
+    pub said: Option<tokio::sync::oneshot::Sender<()>>,
     folder: TempDir,
 }
 
@@ -105,7 +107,7 @@ impl Build {
             limits: BuildLimits::default(),
             network: false,
         };
-        Self { request, cancel: CancellationToken::new(), cancel_at: None, folder }
+        Self { request, cancel: CancellationToken::new(), cancel_at: None, said: None, folder }
     }
 
     pub fn limits(mut self, change: impl FnOnce(&mut BuildLimits)) -> Self {
@@ -113,14 +115,19 @@ impl Build {
         self
     }
 
-    pub async fn run(self, driver: &NativeDriver) -> Built {
+    pub async fn run(mut self, driver: &NativeDriver) -> Built {
         let (sender, mut events) = mpsc::channel(64);
         let building = driver.build(self.request, sender, self.cancel.clone());
         let listening = async {
             let (mut log, mut stages, mut cancelled) = (Vec::new(), Vec::new(), None);
             while let Some(event) = events.recv().await {
                 match event {
-                    BuildEvent::Log(bytes) => log.extend_from_slice(&bytes),
+                    BuildEvent::Log(bytes) => {
+                        log.extend_from_slice(&bytes);
+                        if self.said.is_some() && String::from_utf8_lossy(&log).lines().any(|line| line == "ready") {
+                            let _ = self.said.take().map(|said| said.send(()));
+                        }
+                    }
                     BuildEvent::StageBegan(stage) => {
                         stages.push(stage);
                         if self.cancel_at == Some(stage) {
