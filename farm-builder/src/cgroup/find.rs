@@ -13,6 +13,8 @@ use super::{Cgroups, Controller, Kind};
 /// The leaf that the builder itself goes into, in its part of a version 2 tree.
 const SUPERVISOR: &str = "supervisor";
 
+const NO_V2: &str = "there is none of version 2";
+
 /// The mark that systemd puts on the groups that it gives away.
 const MARKS: [&str; 2] = ["user.delegate", "trusted.delegate"];
 
@@ -34,16 +36,33 @@ const V1: [(Controller, &str, bool); 4] = [
 
 /// See [`Cgroups::find`].
 pub fn find() -> Result<Cgroups, String> {
-    let read = |file| fs_err::read_to_string(file).map_err(|error| error.to_string());
-    let tables = Tables { mounts: read("/proc/self/mountinfo")?, own: read("/proc/self/cgroup")? };
+    let tables = Tables::of_this_process()?;
     let v2 = match tables.v2() {
         Some(own) => match take(&own, &tables) {
             Ok(found) => return Ok(found),
             Err(why) => why,
         },
-        None => "there is none of version 2".to_owned(),
+        None => NO_V2.to_owned(),
     };
     tables.v1().map_err(|v1| format!("no control group can be had: {v2}; {v1}"))
+}
+
+/// See [`Cgroups::look`].
+pub fn look() -> Result<Kind, String> {
+    let tables = Tables::of_this_process()?;
+    let v2 = match tables.v2() {
+        Some(own) if is_given(own.base()) => return Ok(Kind::V2),
+        Some(own) if geteuid().is_root() && tables.v1().is_err() => {
+            let there = fs_err::read_to_string(own.mount.join("cgroup.controllers")).unwrap_or_default();
+            if ["memory", "pids"].iter().all(|name| there.split_whitespace().any(|known| known == *name)) {
+                return Ok(Kind::V2);
+            }
+            "version 2 has no controllers".to_owned()
+        }
+        Some(own) => own.not_given(),
+        None => NO_V2.to_owned(),
+    };
+    tables.v1().map(|found| found.kind).map_err(|v1| format!("{v2}; {v1}"))
 }
 
 /// What the kernel says about this process.
@@ -62,7 +81,27 @@ pub struct Own {
     pub group: PathBuf,
 }
 
+impl Own {
+    /// The group that we may divide, if it is ours: the builder itself goes into a leaf of it.
+    fn base(&self) -> &Path {
+        if self.is_supervised() { self.group.parent().unwrap_or(&self.group) } else { &self.group }
+    }
+
+    fn is_supervised(&self) -> bool {
+        self.group.file_name().is_some_and(|name| name == SUPERVISOR)
+    }
+
+    fn not_given(&self) -> String {
+        format!("of version 2, the group {} was not given to it (Delegate=yes)", self.base().display())
+    }
+}
+
 impl Tables {
+    fn of_this_process() -> Result<Self, String> {
+        let read = |file| fs_err::read_to_string(file).map_err(|error| error.to_string());
+        Ok(Self { mounts: read("/proc/self/mountinfo")?, own: read("/proc/self/cgroup")? })
+    }
+
     /// This process's group in version 2.
     pub fn v2(&self) -> Option<Own> {
         let path = self.own.lines().find_map(|line| line.strip_prefix("0::"))?;
@@ -112,16 +151,16 @@ impl Tables {
 
 /// Takes a part of a version 2 tree: the one that was given to us, or, for root where nothing else rules, one at the top.
 fn take(own: &Own, tables: &Tables) -> Result<Cgroups, String> {
-    let supervised = own.group.file_name().is_some_and(|name| name == SUPERVISOR);
-    let base = if supervised { own.group.parent().unwrap_or(&own.group) } else { &own.group };
+    let base = own.base();
     if is_given(base) {
-        return split(base, supervised).map_err(|error| format!("its group {} is of no use: {error}", base.display()));
+        return split(base, own.is_supervised())
+            .map_err(|error| format!("its group {} is of no use: {error}", base.display()));
     }
     // Where version 1 has the controllers, the top of version 2 has none.
     if geteuid().is_root() && tables.v1().is_err() {
         return at_the_top(&own.mount);
     }
-    Err(format!("its group {} was not given to it (Delegate=yes)", base.display()))
+    Err(own.not_given())
 }
 
 /// Whether this group is ours to divide.

@@ -74,6 +74,11 @@ impl Cgroups {
         find::find()
     }
 
+    /// Which kind [`Cgroups::find`] would find, or why none, without changing anything.
+    pub fn look() -> Result<Kind, String> {
+        find::look()
+    }
+
     /// Which kind they are of.
     pub fn kind(&self) -> Kind {
         self.kind

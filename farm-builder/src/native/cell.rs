@@ -62,11 +62,38 @@ pub struct Locks {
     pub groups: Result<Cgroups, String>,
     /// Where what builds write is to lie.
     pub place: ScratchPlace,
+    /// Whether it can lie in memory, or why not.
+    pub memory: Result<(), String>,
 }
 
 impl Locks {
+    /// Finds out what this host can do.
+    pub async fn find(helpers: &Helpers) -> Self {
+        let groups = Cgroups::find();
+        if let Err(why) = &groups {
+            tracing::warn!("limits for memory and processes hold for each process by itself only: {why}");
+        }
+        let order = Order::Hold {
+            // Mounted over in the helper's namespace only.
+            folder: PathBuf::from("work"),
+            scratch: Scratch::Memory { bytes: 1 << 20, files: 100 },
+        };
+        let memory = match hold(helpers, order).await {
+            Ok((mut holder, line, _)) => {
+                drop(line);
+                reap(&mut holder).await.map(|_| ()).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = &memory {
+            tracing::warn!("what builds write is on the disk, where its size can only be looked at: {why}");
+        }
+        Self { groups, place: ScratchPlace::default(), memory }
+    }
+
     fn scratch(&self, limits: &BuildLimits) -> Scratch {
         let in_memory = match self.place {
+            _ if self.memory.is_err() => false,
             ScratchPlace::Memory => true,
             ScratchPlace::Disk => false,
             ScratchPlace::Auto => self.groups.is_ok() && limits.disk_bytes <= limits.memory_bytes / 2,
@@ -105,30 +132,10 @@ impl<'a> Cell<'a> {
         let record = beside(&helpers.data.join(folder), "cgroup");
         let group = locks.groups.as_ref().ok().map(|groups| make_group(groups, &record, folder, limits)).transpose()?;
         let order = Order::Hold { folder: folder.join(SCRATCH), scratch };
-        let errand = Errand { order, bounds: Bounds::default() };
-        let (mut holder, mut socket) = helpers.start(None).await?;
-        let begun = async {
-            helpers.greet(&mut holder, &mut socket, &errand, None).await?;
-            let inner = child_of(holder.id())?;
-            let mut line = BufReader::new(socket);
-            match read_answer(&mut line).await? {
-                Answer::Done => Ok((line, inner)),
-                other => Err(io::Error::other(format!("{other:?}"))),
-            }
-        };
-        let (line, inner) = match begun.await {
-            Ok(begun) => begun,
-            Err(error) => {
-                let mut said = String::new();
-                let _ = holder.kill().await;
-                if let Some(mut log) = holder.stderr.take() {
-                    let _ = log.read_to_string(&mut said).await;
-                }
-                return Err(io::Error::other(format!("no cell can be made: {error} {said}")));
-            }
-        };
+        let (holder, line, inner) = hold(helpers, order).await?;
         let groups = locks.groups.as_ref().map(Cgroups::kind).map_err(String::as_str);
-        let isolation = Isolation::native(groups, scratch, network);
+        let mut isolation = Isolation::native(groups, scratch, network);
+        isolation.lacks.extend(locks.memory.as_ref().err().cloned());
         let (line, most) = (tokio::sync::Mutex::new(line), Mutex::new(Use::default()));
         Ok(Self { helpers, limits, group, record, holder, inner, line, most, isolation })
     }
@@ -142,11 +149,7 @@ impl<'a> Cell<'a> {
             let most = self.limits.processes;
             journal.say(&format!("{refused} times no process could be started: the limit is {most} at once")).await;
         }
-        // A step that came to a good end in spite of it did so.
-        if matches!(
-            end,
-            Ok(StepEnd::Stopped(_) | StepEnd::Answer(Answer::Exit(0) | Answer::Done | Answer::Collected(_)))
-        ) {
+        if is_settled(&end) {
             return end;
         }
         if self.kills() > kills {
@@ -267,6 +270,16 @@ impl<'a> Cell<'a> {
     }
 }
 
+/// Whether a step's end is its own, and no limit the reason for it. One that came to a good end in spite of a limit did so; one that
+/// ended by the clock, or flooded its log with complaints, may have done it for want of room.
+fn is_settled(end: &io::Result<StepEnd>) -> bool {
+    match end {
+        Ok(StepEnd::Stopped(stop)) => !matches!(stop, Stop::Timeout | Stop::Silent | Stop::LogTooLarge),
+        Ok(StepEnd::Answer(answer)) => matches!(answer, Answer::Exit(0) | Answer::Done | Answer::Collected(_)),
+        Err(_) => false,
+    }
+}
+
 /// Removes the control group that an earlier life has left, as its record says, and the record.
 pub fn remove_group(build: &Path) -> io::Result<()> {
     let record = beside(build, "cgroup");
@@ -283,6 +296,33 @@ fn make_group(groups: &Cgroups, record: &Path, folder: &Path, limits: &BuildLimi
     fs_err::write(record, folders.join("\n"))?;
     let (memory_bytes, processes, cpu_weight) = (limits.memory_bytes, limits.processes, limits.cpu_weight);
     groups.make(&name, &GroupLimits { memory_bytes, processes, cpu_weight })
+}
+
+/// Starts a helper that stays, and answers it with the process whose namespaces can be entered.
+async fn hold(helpers: &Helpers, order: Order) -> io::Result<(Child, BufReader<UnixStream>, u32)> {
+    let errand = Errand { order, bounds: Bounds::default() };
+    let (mut holder, mut socket) = helpers.start(None).await?;
+    let begun = async {
+        helpers.greet(&mut holder, &mut socket, &errand, None).await?;
+        let inner = child_of(holder.id())?;
+        let mut line = BufReader::new(socket);
+        match read_answer(&mut line).await? {
+            Answer::Done => Ok((line, inner)),
+            Answer::Broken(why) => Err(io::Error::other(why)),
+            other => Err(io::Error::other(format!("unexpected answer {other:?}"))),
+        }
+    };
+    match begun.await {
+        Ok((line, inner)) => Ok((holder, line, inner)),
+        Err(error) => {
+            let mut said = String::new();
+            let _ = holder.kill().await;
+            if let Some(mut log) = holder.stderr.take() {
+                let _ = log.read_to_string(&mut said).await;
+            }
+            Err(io::Error::other(format!("{error} {said}").trim().to_owned()))
+        }
+    }
 }
 
 async fn read_answer(line: &mut BufReader<UnixStream>) -> io::Result<Answer> {

@@ -20,7 +20,6 @@ use super::{
     watch::Journal,
 };
 use crate::{
-    cgroup::Cgroups,
     driver::{BuildOutcome, BuildReport, BuildRequest, Driver, DriverError, EventSink},
     isolation::{Isolation, Usage},
 };
@@ -58,10 +57,7 @@ impl NativeDriver {
         }
         let data = fs_err::canonicalize(&config.data)?;
         let helpers = Helpers { executable: config.helper, ids, data };
-        let locks = Locks { groups: Cgroups::find(), place: ScratchPlace::default() };
-        if let Err(why) = &locks.groups {
-            tracing::warn!("limits for memory and processes hold for each process by itself only: {why}");
-        }
+        let locks = Locks::find(&helpers).await;
         let driver = Self { helpers, trees: Trees::default(), locks };
         driver.clean().await?;
         Ok(driver)

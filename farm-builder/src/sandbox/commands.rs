@@ -38,6 +38,20 @@ const HOST_FILES: [&str; 15] = [
     "/run/systemd/resolve",
 ];
 
+/// What packages and their scriptlets need of root's rights to put files in place, in whose name they have to be.
+const ROOT_RIGHTS: [&str; 10] = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+];
+
 /// What of /proc is about the host and not about the build.
 const MASKED: [&str; 25] = [
     "acpi",
@@ -99,6 +113,14 @@ fn bubblewrap() -> anyhow::Result<Confined> {
     command.arg("--seccomp").arg(filter.as_raw_fd().to_string());
     to_log(&mut command)?;
     Ok(Confined { command, _filter: filter })
+}
+
+/// Leaves a program that is root of the namespace no right but those that packages need.
+fn few_rights(command: &mut Command) {
+    command.args(["--cap-drop", "ALL"]);
+    for right in ROOT_RIGHTS {
+        command.args(["--cap-add", right]);
+    }
 }
 
 /// Shows a /proc of the program's own at `place`, without what it says about the host.
@@ -164,6 +186,7 @@ pub fn build_user(
 /// A shell script of ours as root of the chroot, without network.
 pub fn chroot_root(root: &Path, script: &str) -> anyhow::Result<Confined> {
     let mut command = bubblewrap()?;
+    few_rights(&mut command);
     command.arg("--unshare-net").arg("--bind").arg(root).arg("/").args(["--proc", "/proc", "--dev", "/dev"]);
     command.args(["--setenv", "HOME", "/root", "--chdir", "/", "--", "/bin/bash", "-ec", script]);
     Ok(command)
@@ -172,6 +195,7 @@ pub fn chroot_root(root: &Path, script: &str) -> anyhow::Result<Confined> {
 /// A program of the host that sees the scene and little else; `network` as the host has it, or none.
 pub fn on_scene(network: bool, folders: &[std::path::PathBuf]) -> anyhow::Result<Confined> {
     let mut command = bubblewrap()?;
+    few_rights(&mut command);
     if !network {
         command.arg("--unshare-net");
     }
@@ -186,11 +210,13 @@ pub fn on_scene(network: bool, folders: &[std::path::PathBuf]) -> anyhow::Result
     for path in HOST_FILES {
         command.args(["--ro-bind-try", path, path]);
     }
+    command.args(["--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]);
+    // After these, since a repository may lie there.
     for folder in folders {
         command.arg("--ro-bind").arg(folder).arg(folder);
     }
     let home = Scene.path("home");
-    command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]);
+    command.args(["--proc", "/proc", "--dev", "/dev"]);
     command.arg("--bind").arg(Scene.path("")).arg(Scene.path(""));
     command.arg("--setenv").arg("HOME").arg(home).args(["--chdir", "/"]);
     Ok(command)

@@ -7,8 +7,8 @@ use farm_types::{Cause, Stage};
 use tempfile::TempDir;
 
 use crate::{
-    common::{Build, Built, driver, mounts_with, processes_with, shared_data},
-    support::{groups_of, lines, mark, small, spec},
+    common::{Build, Built, driver, groups_of, mounts_with, processes_with},
+    support::{lines, mark, small, spec},
 };
 
 /// A repository with the package `evil`, whose `%post` does this.

@@ -10,7 +10,7 @@ use std::{
 use farm_builder::{BuildLimits, NativeDriver, native::ScratchPlace};
 use farm_types::{Cause, Stage};
 
-use crate::common::{Build, Built, driver, mounts_with, processes_with, script, shared_data};
+use crate::common::{Build, Built, driver, groups_of, mounts_with, processes_with, script, shared_data};
 
 /// A word that no other process on this host has.
 pub fn mark() -> String {
@@ -107,22 +107,6 @@ pub fn nothing_is_left(id: &str, mark: &str) {
     let name = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(id);
     let left: Vec<_> = fs::read_dir(shared_data().join("work")).unwrap().flatten().filter(name).collect();
     assert!(left.is_empty(), "{left:?}");
-}
-
-/// Control groups of a build, of whatever version.
-pub fn groups_of(id: &str) -> Vec<PathBuf> {
-    let (mut found, mut folders) = (Vec::new(), vec![PathBuf::from("/sys/fs/cgroup")]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                if entry.file_name().to_string_lossy() == format!("farm-{id}") {
-                    found.push(entry.path());
-                }
-                folders.push(entry.path());
-            }
-        }
-    }
-    found
 }
 
 /// What a build could change of the host if it were let.
