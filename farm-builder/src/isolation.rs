@@ -111,7 +111,7 @@ pub(crate) fn bounds(limits: &BuildLimits, grouped: bool) -> Bounds {
         shm_bytes: Some(if grouped { limits.memory_bytes } else { limits.memory_bytes / 2 }),
         file_bytes: Some(limits.disk_bytes),
         processes: Some(limits.processes.into()),
-        address_bytes: (!grouped).then_some(limits.memory_bytes),
+        data_bytes: (!grouped).then_some(limits.memory_bytes),
     }
 }
 

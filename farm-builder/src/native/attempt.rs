@@ -56,6 +56,7 @@ impl Attempt<'_> {
     /// Builds everything.
     pub async fn run(&mut self) -> Result<Vec<BuiltFile>, End> {
         self.journal.stage(Stage::Chroot).await;
+        self.journal.say(&self.cell.isolation.line(&self.request.limits)).await;
         match (self.request.network, self.request.platform.network) {
             (true, true) => self.journal.say("this build has the network of the host").await,
             // It did when the job was accepted.

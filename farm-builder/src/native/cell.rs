@@ -4,7 +4,6 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,6 +11,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::UnixStream,
     process::Child,
+    sync::Mutex,
     time::{Instant, sleep},
 };
 
@@ -112,9 +112,7 @@ pub struct Cell<'a> {
     holder: Child,
     /// The process whose namespaces steps enter.
     inner: u32,
-    line: tokio::sync::Mutex<BufReader<UnixStream>>,
-    /// The most that was seen.
-    most: Mutex<Use>,
+    line: Mutex<Line>,
     /// What guards what.
     pub isolation: Isolation,
 }
@@ -136,8 +134,7 @@ impl<'a> Cell<'a> {
         let groups = locks.groups.as_ref().map(Cgroups::kind).map_err(String::as_str);
         let mut isolation = Isolation::native(groups, scratch, network);
         isolation.lacks.extend(locks.memory.as_ref().err().cloned());
-        let (line, most) = (tokio::sync::Mutex::new(line), Mutex::new(Use::default()));
-        Ok(Self { helpers, limits, group, record, holder, inner, line, most, isolation })
+        Ok(Self { helpers, limits, group, record, holder, inner, line: Mutex::new(line), isolation })
     }
 
     /// Runs a step in it.
@@ -155,9 +152,11 @@ impl<'a> Cell<'a> {
         if self.kills() > kills {
             return Ok(StepEnd::Stopped(Stop::OutOfMemory));
         }
-        match self.measure().await.ok().and_then(|used| self.full(&used)) {
-            Some(stop) => Ok(StepEnd::Stopped(stop)),
-            None => end,
+        match self.measure().await {
+            Measured::Use(used) => self.full(&used).map_or(end, |stop| Ok(StepEnd::Stopped(stop))),
+            Measured::Uncountable => Ok(StepEnd::Stopped(Stop::Uncountable)),
+            // What the step said is worth more.
+            Measured::Broken(_) => end,
         }
     }
 
@@ -174,14 +173,15 @@ impl<'a> Cell<'a> {
             }
             let began = Instant::now();
             match self.measure().await {
-                Ok(used) => {
-                    if let Some(stop) = self.full(&used).filter(|_| self.isolation.disk == isolation::Guard::Sampled) {
+                Measured::Use(used) => {
+                    if let Some(stop) = self.full(&used) {
                         return stop;
                     }
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "what a build has written cannot be counted");
-                    return Stop::Uncountable;
+                Measured::Uncountable => return Stop::Uncountable,
+                Measured::Broken(error) => {
+                    tracing::error!(%error, "nobody watches what a build writes, so it is ended");
+                    return Stop::Unwatched;
                 }
             }
             next = Instant::now() + COUNT.max(began.elapsed() * 9);
@@ -213,18 +213,15 @@ impl<'a> Cell<'a> {
     }
 
     /// How much is written.
-    async fn measure(&self) -> io::Result<Use> {
-        let mut line = self.line.lock().await;
-        line.write_all(b"\n").await?;
-        match read_answer(&mut *line).await? {
-            Answer::Use(used) => {
-                let mut most = self.most.lock().unwrap_or_else(PoisonError::into_inner);
-                most.bytes = most.bytes.max(used.bytes);
-                most.files = most.files.max(used.files);
-                Ok(used)
+    async fn measure(&self) -> Measured {
+        match self.line.lock().await.ask().await {
+            Ok(Answer::Use(used)) => Measured::Use(used),
+            Ok(Answer::Broken(why)) => {
+                tracing::info!(why, "what a build has written cannot be counted");
+                Measured::Uncountable
             }
-            Answer::Broken(why) => Err(io::Error::other(why)),
-            other => Err(io::Error::other(format!("unexpected answer {other:?}"))),
+            Ok(other) => Measured::Broken(io::Error::other(format!("unexpected answer {other:?}"))),
+            Err(error) => Measured::Broken(error),
         }
     }
 
@@ -280,6 +277,54 @@ fn is_settled(end: &io::Result<StepEnd>) -> bool {
     }
 }
 
+/// What a look at the scratch gave.
+enum Measured {
+    /// It holds this.
+    Use(Use),
+    /// The build has made something that cannot be counted.
+    Uncountable,
+    /// The holder does not answer.
+    Broken(io::Error),
+}
+
+/// The line to a holder. A question whose answer nobody waited for is answered all the same, before the next one.
+#[derive(Debug)]
+struct Line {
+    socket: BufReader<UnixStream>,
+    /// Questions without an answer.
+    open: u32,
+    /// The beginning of an answer.
+    begun: Vec<u8>,
+}
+
+impl Line {
+    fn new(socket: UnixStream) -> Self {
+        Self { socket: BufReader::new(socket), open: 0, begun: Vec::new() }
+    }
+
+    async fn ask(&mut self) -> io::Result<Answer> {
+        self.socket.write_all(b"\n").await?;
+        self.open += 1;
+        loop {
+            let answer = self.next().await?;
+            self.open -= 1;
+            if self.open == 0 {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// The next answer. When it is dropped before its time, what has come already is kept.
+    async fn next(&mut self) -> io::Result<Answer> {
+        self.socket.read_until(b'\n', &mut self.begun).await?;
+        if self.begun.is_empty() {
+            return Err(io::Error::other("the holder of the build's namespaces is gone"));
+        }
+        let line = std::mem::take(&mut self.begun);
+        Ok(serde_json::from_slice(&line)?)
+    }
+}
+
 /// Removes the control group that an earlier life has left, as its record says, and the record.
 pub fn remove_group(build: &Path) -> io::Result<()> {
     let record = beside(build, "cgroup");
@@ -299,14 +344,14 @@ fn make_group(groups: &Cgroups, record: &Path, folder: &Path, limits: &BuildLimi
 }
 
 /// Starts a helper that stays, and answers it with the process whose namespaces can be entered.
-async fn hold(helpers: &Helpers, order: Order) -> io::Result<(Child, BufReader<UnixStream>, u32)> {
+async fn hold(helpers: &Helpers, order: Order) -> io::Result<(Child, Line, u32)> {
     let errand = Errand { order, bounds: Bounds::default() };
     let (mut holder, mut socket) = helpers.start(None).await?;
     let begun = async {
         helpers.greet(&mut holder, &mut socket, &errand, None).await?;
         let inner = child_of(holder.id())?;
-        let mut line = BufReader::new(socket);
-        match read_answer(&mut line).await? {
+        let mut line = Line::new(socket);
+        match line.next().await? {
             Answer::Done => Ok((line, inner)),
             Answer::Broken(why) => Err(io::Error::other(why)),
             other => Err(io::Error::other(format!("unexpected answer {other:?}"))),
@@ -323,13 +368,4 @@ async fn hold(helpers: &Helpers, order: Order) -> io::Result<(Child, BufReader<U
             Err(io::Error::other(format!("{error} {said}").trim().to_owned()))
         }
     }
-}
-
-async fn read_answer(line: &mut BufReader<UnixStream>) -> io::Result<Answer> {
-    let mut text = Vec::new();
-    line.read_until(b'\n', &mut text).await?;
-    if text.is_empty() {
-        return Err(io::Error::other("the holder of the build's namespaces is gone"));
-    }
-    Ok(serde_json::from_slice(&text)?)
 }

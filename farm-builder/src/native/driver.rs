@@ -78,7 +78,7 @@ impl NativeDriver {
             for entry in fs_err::read_dir(self.helpers.data.join(folder))? {
                 let path = entry?.path();
                 let leftover = match path.extension().and_then(|extension| extension.to_str()) {
-                    Some("lock") if folder == "work" => path.with_extension(""),
+                    Some("lock" | "cgroup") if folder == "work" => path.with_extension(""),
                     Some("making") => path.with_extension(""),
                     _ => continue,
                 };
@@ -133,10 +133,11 @@ impl NativeDriver {
             Ok(cell) => cell,
             Err(end) => {
                 self.remove(&absolute, &folder, journal).await?;
+                // If that fails, the next start finds it.
+                let _ = cell::remove_group(&absolute);
                 return Err(end);
             }
         };
-        journal.say(&cell.isolation.line(&request.limits)).await;
         measured.isolation = Some(cell.isolation.clone());
         let mut attempt = Attempt {
             helpers: &self.helpers,

@@ -58,6 +58,10 @@ impl End {
                 (Cause::DiskFull, format!("the build made more than {} files in its chroot", limits.files))
             }
             Stop::Uncountable => (Cause::DiskFull, "what the build wrote into its chroot cannot be counted".to_owned()),
+            Stop::Unwatched => {
+                let why = "the process that counts what the build writes is gone: look at the host's own log";
+                return Self::fault(journal, Cause::Internal, why);
+            }
             Stop::HostDiskFull => {
                 let why = "the builder's own disk is nearly full: make room in its data folder";
                 return Self::fault(journal, Cause::DiskFull, why);

@@ -35,6 +35,8 @@ pub enum Stop {
     TooManyFiles,
     /// What it wrote cannot be counted.
     Uncountable,
+    /// Nobody counts any more what it writes.
+    Unwatched,
     /// The builder's own disk is nearly full.
     HostDiskFull,
 }

@@ -26,8 +26,8 @@ pub struct Bounds {
     pub file_bytes: Option<u64>,
     /// Processes of one user in one namespace.
     pub processes: Option<u64>,
-    /// Bytes of addresses of one process.
-    pub address_bytes: Option<u64>,
+    /// Bytes of memory of one process, shared memory and what is only reserved not included.
+    pub data_bytes: Option<u64>,
 }
 
 impl Bounds {
@@ -36,7 +36,7 @@ impl Bounds {
         let limits = [
             (Resource::RLIMIT_FSIZE, self.file_bytes),
             (Resource::RLIMIT_NPROC, self.processes),
-            (Resource::RLIMIT_AS, self.address_bytes),
+            (Resource::RLIMIT_DATA, self.data_bytes),
         ];
         for (resource, limit) in limits {
             if let Some(limit) = limit {
