@@ -6,10 +6,12 @@
 use std::{future::Future, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
-use farm_api::{hub::LogLine, recipe::Recipe};
+use farm_api::{hub::LogLine, limits::Limits, recipe::Recipe};
 use farm_types::{ArtifactKind, Cause, Digest, FileName, Stage};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::isolation::{Isolation, Usage};
 
 /// Builds packages in chroots.
 pub trait Driver: Send + Sync + 'static {
@@ -40,6 +42,13 @@ pub struct BuildRequest {
     pub network: bool,
 }
 
+impl BuildRequest {
+    /// Whether the build gets the network of the host: both the job and the platform have to be for it.
+    pub fn uses_network(&self) -> bool {
+        self.network && self.platform.network
+    }
+}
+
 /// What a build may use up.
 #[derive(Debug, Clone)]
 pub struct BuildLimits {
@@ -51,6 +60,18 @@ pub struct BuildLimits {
     pub log_bytes: u64,
     /// Bytes of packages.
     pub result_bytes: u64,
+    /// Number of packages.
+    pub results: u32,
+    /// Bytes of memory, of all processes together, files in memory included.
+    pub memory_bytes: u64,
+    /// Processes and threads at once.
+    pub processes: u32,
+    /// The share of processor time where it is short; that of the host's own programs is 100.
+    pub cpu_weight: u16,
+    /// Bytes written into the chroots of one build, all sources together.
+    pub disk_bytes: u64,
+    /// Files and folders made there.
+    pub files: u64,
 }
 
 impl Default for BuildLimits {
@@ -60,7 +81,43 @@ impl Default for BuildLimits {
             silence_timeout: Duration::from_secs(3600),
             log_bytes: 512 << 20,
             result_bytes: 16 << 30,
+            results: 10_000,
+            memory_bytes: 4 << 30,
+            processes: 4096,
+            // The daemon is to be heard while builds take all they can get.
+            cpu_weight: 50,
+            disk_bytes: 64 << 30,
+            files: 4_000_000,
         }
+    }
+}
+
+impl BuildLimits {
+    /// These, or where others are lower, the others.
+    #[must_use]
+    pub fn lowered_by(self, others: Limits) -> Self {
+        let seconds = |time: Duration, other: Option<u32>| {
+            other.map_or(time, |other| time.min(Duration::from_secs(other.into())))
+        };
+        Self {
+            timeout: seconds(self.timeout, others.timeout_seconds),
+            silence_timeout: seconds(self.silence_timeout, others.silence_seconds),
+            log_bytes: lower(self.log_bytes, others.log_bytes),
+            result_bytes: lower(self.result_bytes, others.result_bytes),
+            results: lower(self.results, others.results),
+            memory_bytes: lower(self.memory_bytes, others.memory_bytes),
+            processes: lower(self.processes, others.processes),
+            cpu_weight: self.cpu_weight,
+            disk_bytes: lower(self.disk_bytes, others.disk_bytes),
+            files: lower(self.files, others.files),
+        }
+    }
+}
+
+fn lower<T: Ord>(one: T, other: Option<T>) -> T {
+    match other {
+        Some(other) => one.min(other),
+        None => one,
     }
 }
 
@@ -83,6 +140,10 @@ pub struct BuildReport {
     pub outcome: BuildOutcome,
     /// How long each stage took, in the order in which they began, all sources added up.
     pub stages: Vec<(Stage, Duration)>,
+    /// What the build used up.
+    pub usage: Usage,
+    /// What really bounded it; `None` if it ended before anything did.
+    pub isolation: Option<Isolation>,
 }
 
 /// How a build ended.

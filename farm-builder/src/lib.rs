@@ -5,8 +5,10 @@
 //!
 //! A program that embeds the builder calls [`sandbox::main`] first of all: it is also the builder's helper.
 
+pub mod cgroup;
 mod daemon;
 pub mod driver;
+pub mod isolation;
 pub mod mock;
 pub mod native;
 pub mod sandbox;
@@ -16,5 +18,6 @@ pub use driver::{
     BuildEvent, BuildLimits, BuildOutcome, BuildReport, BuildRequest, BuiltFile, Driver, DriverError, EventSink,
     Failure,
 };
+pub use isolation::{Guard, Isolation, Usage};
 pub use mock::{MockConfig, MockDriver};
 pub use native::{NativeConfig, NativeDriver};

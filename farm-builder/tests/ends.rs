@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Build, Built, driver, mounts_with, processes_with, script, shared_data};
+use common::{Build, Built, driver, groups_of, mounts_with, processes_with, script, shared_data};
 use farm_builder::{BuildOutcome, NativeConfig, NativeDriver};
 use farm_testing::{DEADLINE, eventually};
 use farm_types::{Cause, Stage};
@@ -186,6 +186,7 @@ async fn what_a_killed_builder_leaves_ends_at_once_and_is_cleaned_at_the_next_st
     let is_gone = || processes_with(&mark).is_empty() && mounts_with("killed-1").is_empty();
     eventually("processes and mounts to be gone", Duration::from_secs(1), async || is_gone().then_some(())).await;
     assert!(data.path().join("work/killed-1").exists());
+    assert_eq!(groups_of("killed-1").is_empty(), farm_builder::cgroup::Cgroups::find().is_err());
     NativeDriver::new(NativeConfig {
         data: data.path().to_owned(),
         helper: env!("CARGO_BIN_EXE_farm-builder").into(),
@@ -194,6 +195,7 @@ async fn what_a_killed_builder_leaves_ends_at_once_and_is_cleaned_at_the_next_st
     .await
     .unwrap();
     assert_eq!(std::fs::read_dir(data.path().join("work")).unwrap().count(), 0);
+    assert!(groups_of("killed-1").is_empty());
 }
 
 #[tokio::test]

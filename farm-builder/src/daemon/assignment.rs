@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use farm_api::hub::Lease;
+use farm_api::{hub::Lease, limits::Limits};
 use farm_daemon::CancellationToken;
 use farm_types::{Cause, Outcome, Stage};
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use super::{
     courier::{Courier, Spool},
     delivery::Delivery,
     hub::{Hub, Setback, insist},
-    numbers,
+    limits, numbers,
     sources::{FetchError, fetch},
 };
 use crate::driver::{BuildEvent, BuildLimits, BuildReport, BuildRequest, Driver, DriverError};
@@ -201,12 +201,8 @@ impl<D: Driver> Workshop<D> {
     }
 
     fn limits(&self, lease: &Lease) -> BuildLimits {
-        BuildLimits {
-            timeout: Duration::from_secs(lease.timeout_seconds.into()),
-            silence_timeout: Duration::from_secs(self.config.silence_seconds),
-            log_bytes: self.config.max_log_bytes,
-            result_bytes: self.config.max_result_bytes,
-        }
+        let asked = Limits { timeout_seconds: Some(lease.timeout_seconds), ..Limits::default() };
+        limits::of_build(&self.config, asked)
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::{path::PathBuf, thread};
 
+use farm_api::limits::Limits;
 use farm_daemon::{KerberosConfig, LogConfig, http::HttpConfig};
 use farm_types::BuilderName;
 use serde::Deserialize;
 
+use super::limits;
 use crate::mock::MockConfig;
+use crate::native::ScratchPlace;
 
 /// Where the builder keeps everything.
 const DATA: &str = "/var/lib/farm/builder";
@@ -14,12 +17,6 @@ const DATA: &str = "/var/lib/farm/builder";
 const TOKEN_FILE: &str = "/etc/farm/builder.token";
 /// Long enough for a build that is nearly done; the others begin anew elsewhere and lose less than the administrator's time.
 const DRAIN_SECONDS: u64 = 20;
-/// A linker at work on a large program says nothing for long.
-const SILENCE_SECONDS: u64 = 3600;
-/// What the hub takes is more.
-const MAX_LOG_BYTES: u64 = 128 << 20;
-/// As much as the hub takes of one file.
-const MAX_RESULT_BYTES: u64 = 8 << 30;
 
 /// What the builder has to know.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,15 +56,16 @@ pub struct Config {
     /// How long builds may go on when the builder is told to end; then they are given back. 20 by default.
     #[serde(default = "drain_seconds")]
     pub drain_seconds: u64,
-    /// How long a build may print nothing; an hour by default.
-    #[serde(default = "silence_seconds")]
-    pub silence_seconds: u64,
-    /// How long a log may become; 128 MiB by default.
-    #[serde(default = "max_log_bytes")]
-    pub max_log_bytes: u64,
-    /// How large the packages of one source may become; 8 GiB by default.
-    #[serde(default = "max_result_bytes")]
-    pub max_result_bytes: u64,
+    /// What each build may use up; see [`BuildLimits`](crate::BuildLimits). A platform or a job can lower it.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The share of processor time of each build, where it is short; that of the host's own programs is 100. 50 by default.
+    #[serde(default = "limits::cpu_weight")]
+    pub cpu_weight: u16,
+    /// Where what builds write lies: `memory`, `disk`, or `auto`, the default: in memory where the limit for it is at most half of
+    /// that for the memory.
+    #[serde(default)]
+    pub scratch: ScratchPlace,
     /// Where to serve health and metrics; nowhere by default.
     #[serde(default)]
     pub metrics: Option<HttpConfig>,
@@ -107,18 +105,6 @@ fn drain_seconds() -> u64 {
     DRAIN_SECONDS
 }
 
-fn silence_seconds() -> u64 {
-    SILENCE_SECONDS
-}
-
-fn max_log_bytes() -> u64 {
-    MAX_LOG_BYTES
-}
-
-fn max_result_bytes() -> u64 {
-    MAX_RESULT_BYTES
-}
-
 impl Config {
     /// The file with the token, if there is to be one.
     pub(super) fn token_file(&self) -> Option<PathBuf> {
@@ -137,15 +123,7 @@ impl farm_daemon::Config for Config {
         if self.arches.is_empty() {
             problems.push("arches is empty: the builder would never build anything".to_owned());
         }
-        for (name, value) in [
-            ("silence_seconds", self.silence_seconds),
-            ("max_log_bytes", self.max_log_bytes),
-            ("max_result_bytes", self.max_result_bytes),
-        ] {
-            if value == 0 {
-                problems.push(format!("{name} is 0: every build would fail"));
-            }
-        }
+        problems.extend(limits::problems(&self.limits));
         problems
     }
 
@@ -183,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_builder_without_slots_is_refused() {
-        let config: Config = toml::from_str("hub = 'http://hub/'\nname = 'b1'\nslots = 0\nmax_log_bytes = 0").unwrap();
+        let config: Config =
+            toml::from_str("hub = 'http://hub/'\nname = 'b1'\nslots = 0\n[limits]\nlog_bytes = 0").unwrap();
         assert_eq!(config.validate().len(), 2);
     }
 }

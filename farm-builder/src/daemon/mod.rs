@@ -14,6 +14,7 @@ mod config;
 mod courier;
 mod delivery;
 mod hub;
+mod limits;
 mod numbers;
 mod room;
 mod run;

@@ -30,6 +30,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         DriverKind::Native => {
             let native = NativeConfig { cache_bytes: config.cache_bytes, ..NativeConfig::new(config.data.clone()) };
             let driver = NativeDriver::new(native).await.context("the native driver cannot work on this machine")?;
+            let driver = driver.with_scratch(config.scratch);
             run_with(driver, config, shutdown).await
         }
         DriverKind::Mock => {

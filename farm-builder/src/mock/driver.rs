@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     driver::{BuildOutcome, BuildReport, BuildRequest, BuiltFile, Driver, DriverError, EventSink},
+    isolation::Usage,
     native::{failure::End, files::beside, locks::try_lock, watch::Journal},
 };
 
@@ -226,13 +227,14 @@ impl Driver for MockDriver {
         cancel: CancellationToken,
     ) -> Result<BuildReport, DriverError> {
         let mut journal = Journal::new(events, request.limits.log_bytes);
+        let isolation = self.host.isolation.record(request.network);
         let outcome = match self.attempt(&request, &mut journal, &cancel).await {
             Ok(packages) => BuildOutcome::Succeeded { packages },
             Err(End::Failed(failure)) => BuildOutcome::Failed(failure),
             Err(End::Cancelled) => BuildOutcome::Cancelled,
             Err(End::Fault(error)) => return Err(error),
         };
-        Ok(BuildReport { outcome, stages: journal.finish() })
+        Ok(BuildReport { outcome, stages: journal.finish(), usage: Usage::default(), isolation: Some(isolation) })
     }
 }
 

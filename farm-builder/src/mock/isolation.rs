@@ -3,6 +3,8 @@
 //! Under mock's simple isolation nothing cuts the network: `rpmbuild_networking = False` acts under systemd-nspawn alone, and a build
 //! was seen to reach a port of its host. Neither kind limits memory, processes or disk.
 
+use crate::isolation::{self as record, Guard};
+
 /// What isolates builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Means {
@@ -33,6 +35,25 @@ impl Isolation {
         match self.means {
             Means::Nspawn => "nspawn",
             Means::Simple => "simple",
+        }
+    }
+
+    /// The same for the attempt's record; `network` if the build was granted one.
+    pub fn record(self, network: bool) -> record::Isolation {
+        let namespaces: &[&str] = match (self.means, network) {
+            (Means::Nspawn, true) => &["mount", "pid", "ipc", "uts"],
+            (Means::Nspawn, false) => &["mount", "pid", "ipc", "uts", "net"],
+            (Means::Simple, _) if self.own_processes => &["mount", "pid"],
+            (Means::Simple, _) => &["mount"],
+        };
+        record::Isolation {
+            memory: Guard::Nothing,
+            processes: Guard::Nothing,
+            cpu: Guard::Nothing,
+            disk: Guard::Nothing,
+            namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
+            seccomp: matches!(self.means, Means::Nspawn),
+            lacks: self.lines(network).into_iter().filter(|line| line.contains("NOT")).collect(),
         }
     }
 

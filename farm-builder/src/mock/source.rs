@@ -190,9 +190,10 @@ impl<'a, 'b> Source<'a, 'b> {
 
     /// Picks the packages out of what mock has brought.
     async fn collect(&mut self, from: &Path) -> Result<Vec<BuiltFile>, End> {
-        let (into, most) = (self.path("kept"), self.attempt.request.limits.result_bytes);
+        let (into, limits) = (self.path("kept"), &self.attempt.request.limits);
+        let (most, most_files) = (limits.result_bytes, limits.results);
         let (from, target, keep) = (from.to_owned(), self.attempt.request.results.clone(), into.clone());
-        let picked = tokio::task::spawn_blocking(move || collect_from(&from, &keep, most)).await;
+        let picked = tokio::task::spawn_blocking(move || collect_from(&from, &keep, most, most_files)).await;
         let picked: Collection = match picked.map_err(anyhow::Error::from).and_then(|picked| picked) {
             Ok(picked) => picked,
             Err(error) => return Err(self.internal("collect the results", &io::Error::other(format!("{error:#}")))),
@@ -203,6 +204,10 @@ impl<'a, 'b> Source<'a, 'b> {
         let journal = &*self.attempt.journal;
         if picked.too_large {
             let why = format!("the packages grew beyond the limit of {most} bytes");
+            return Err(End::failed(journal, Cause::OutputTooLarge, why));
+        }
+        if picked.too_many {
+            let why = format!("the build made more packages than the limit of {most_files}");
             return Err(End::failed(journal, Cause::OutputTooLarge, why));
         }
         if !picked.files.iter().any(|name| !name.ends_with(".src.rpm")) {

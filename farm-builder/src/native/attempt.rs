@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    cell::Cell,
     failure::End,
     files,
     helper::{Helpers, StepEnd},
@@ -43,6 +44,8 @@ pub struct Ran {
 /// One build.
 pub struct Attempt<'a> {
     pub helpers: &'a Helpers,
+    /// What its steps are locked into.
+    pub cell: &'a Cell<'a>,
     pub trees: &'a Trees,
     pub request: &'a BuildRequest,
     pub journal: &'a mut Journal,
@@ -61,6 +64,7 @@ impl Attempt<'_> {
     /// Builds everything.
     pub async fn run(&mut self) -> Result<Vec<BuiltFile>, End> {
         self.journal.stage(Stage::Chroot).await;
+        self.journal.say(&self.cell.isolation.line(&self.request.limits)).await;
         match (self.request.network, self.request.platform.network) {
             (true, true) => self.journal.say("this build has the network of the host").await,
             // It did when the job was accepted.
@@ -138,16 +142,15 @@ impl Attempt<'_> {
     /// Runs a step of the farm's own: what stops it is the farm's fault.
     pub async fn step(&mut self, order: &Order) -> Result<Answer, End> {
         let clock = farm_clock(self.cancel);
-        match self.helpers.run(order, self.journal, &clock).await {
+        match self.cell.run(order, self.journal, &clock).await {
             Ok(StepEnd::Answer(Answer::Broken(why))) => Err(self.fault(Cause::Chroot, why)),
             Ok(StepEnd::Answer(answer)) => Ok(answer),
             Ok(StepEnd::Stopped(Stop::Cancelled)) => Err(End::Cancelled),
-            Ok(StepEnd::Stopped(Stop::LogTooLarge)) => {
-                Err(End::stopped(self.journal, Stop::LogTooLarge, &self.request.limits))
-            }
-            Ok(StepEnd::Stopped(stop)) => {
+            Ok(StepEnd::Stopped(stop @ (Stop::Timeout | Stop::Silent))) => {
                 Err(self.fault(Cause::Chroot, format!("a step of the farm was ended: {stop:?}")))
             }
+            // The packages that it installs are the ones that the build asks for.
+            Ok(StepEnd::Stopped(stop)) => Err(End::stopped(self.journal, stop, &self.request.limits)),
             Err(error) => Err(self.fault(Cause::Internal, error.to_string())),
         }
     }
@@ -162,7 +165,7 @@ impl Attempt<'_> {
         let limits = &self.request.limits;
         let clock = Clock { ends: self.ends, silence: limits.silence_timeout, cancel: self.cancel.clone() };
         self.journal.begin(script == Script::Build);
-        match self.helpers.run(&order, self.journal, &clock).await {
+        match self.cell.run(&order, self.journal, &clock).await {
             Ok(StepEnd::Answer(Answer::All(mut answers))) if !answers.is_empty() => {
                 let first = answers.remove(0);
                 self.ran(first, answers)

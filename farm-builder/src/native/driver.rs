@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::{Attempt, farm_clock},
+    cell::{self, Cell, Locks, SCRATCH, ScratchPlace},
     failure::End,
     files::{beside, helpers_folder},
     helper::Helpers,
@@ -21,7 +22,10 @@ use super::{
     trees::{self, Trees},
     watch::Journal,
 };
-use crate::driver::{BuildOutcome, BuildReport, BuildRequest, Driver, DriverError, EventSink};
+use crate::{
+    driver::{BuildOutcome, BuildReport, BuildRequest, Driver, DriverError, EventSink},
+    isolation::{Isolation, Usage},
+};
 
 /// What the native driver needs to know.
 #[derive(Debug, Clone)]
@@ -46,6 +50,7 @@ impl NativeConfig {
 pub struct NativeDriver {
     pub(super) helpers: Helpers,
     pub(super) trees: Trees,
+    pub(super) locks: Locks,
     tidying: AbortHandle,
 }
 
@@ -66,10 +71,18 @@ impl NativeDriver {
         let helpers = Helpers { executable: config.helper, ids, data };
         let stock = Arc::new(Stock::new(helpers.clone(), config.cache_bytes));
         stock.clean().await?;
+        let locks = Locks::find(&helpers).await;
         let tidying = tokio::spawn(Arc::clone(&stock).keep_tidy()).abort_handle();
-        let driver = Self { helpers, trees: Trees::new(stock), tidying };
+        let driver = Self { helpers, trees: Trees::new(stock), locks, tidying };
         driver.clean().await?;
         Ok(driver)
+    }
+
+    /// With another place for what builds write.
+    #[must_use]
+    pub fn with_scratch(mut self, place: ScratchPlace) -> Self {
+        self.locks.place = place;
+        self
     }
 
     /// Removes builds and half-made trees of which no living process holds the lock.
@@ -80,7 +93,7 @@ impl NativeDriver {
             for entry in fs_err::read_dir(self.helpers.data.join(folder))? {
                 let path = entry?.path();
                 let leftover = match path.extension().and_then(|extension| extension.to_str()) {
-                    Some("lock") if folder == "work" => path.with_extension(""),
+                    Some("lock" | "cgroup") if folder == "work" => path.with_extension(""),
                     Some("making") => path.with_extension(""),
                     _ => continue,
                 };
@@ -93,6 +106,10 @@ impl NativeDriver {
                     continue;
                 }
                 if folder == "work" {
+                    if let Err(error) = cell::remove_group(&leftover) {
+                        tracing::warn!(%error, "a control group that an earlier life left stays behind");
+                        continue;
+                    }
                     // Another builder on this host may have been quicker.
                     let _ = fs_err::remove_file(beside(&leftover, "lock"));
                 }
@@ -102,7 +119,13 @@ impl NativeDriver {
         Ok(())
     }
 
-    async fn attempt(&self, request: &BuildRequest, journal: &mut Journal, cancel: &CancellationToken) -> BuildResult {
+    async fn attempt(
+        &self,
+        request: &BuildRequest,
+        journal: &mut Journal,
+        cancel: &CancellationToken,
+        measured: &mut Measured,
+    ) -> BuildResult {
         let folder = Path::new("work").join(request.id.as_str());
         let absolute = self.helpers.data.join(&folder);
         let ready = || {
@@ -118,8 +141,22 @@ impl NativeDriver {
                 format!("cannot make the build's folder {}: {error}", absolute.display()),
             )
         })?;
+        let cell = Cell::open(&self.helpers, &self.locks, &folder, &request.limits, request.uses_network())
+            .await
+            .map_err(|error| End::fault(journal, Cause::Chroot, error.to_string()));
+        let cell = match cell {
+            Ok(cell) => cell,
+            Err(end) => {
+                self.remove(&absolute, &folder, journal).await?;
+                // If that fails, the next start finds it.
+                let _ = cell::remove_group(&absolute);
+                return Err(end);
+            }
+        };
+        measured.isolation = Some(cell.isolation.clone());
         let mut attempt = Attempt {
             helpers: &self.helpers,
+            cell: &cell,
             trees: &self.trees,
             request,
             journal,
@@ -130,26 +167,39 @@ impl NativeDriver {
             has_results: false,
         };
         let result = attempt.run().await;
-        // Also when it was cancelled. Where no chroot is left, all is the daemon's to remove.
-        if has_chroots(&absolute) || fs_err::remove_dir_all(&absolute).is_err() {
-            let clock = farm_clock(&CancellationToken::new());
-            trees::remove(&self.helpers, &folder, journal, &clock).await?;
-        }
-        let _ = fs_err::remove_file(beside(&absolute, "lock"));
+        measured.usage = cell.close().await;
+        self.remove(&absolute, &folder, journal).await?;
         result
     }
+
+    /// Removes the folder of a build.
+    async fn remove(&self, absolute: &Path, folder: &Path, journal: &mut Journal) -> Result<(), End> {
+        // Also when it was cancelled. Where no chroot is left, all is the daemon's to remove.
+        if has_chroots(absolute) || fs_err::remove_dir_all(absolute).is_err() {
+            let clock = farm_clock(&CancellationToken::new());
+            trees::remove(&self.helpers, folder, journal, &clock).await?;
+        }
+        let _ = fs_err::remove_file(beside(absolute, "lock"));
+        Ok(())
+    }
+}
+
+/// What is known of a build beside its outcome.
+#[derive(Default)]
+struct Measured {
+    usage: Usage,
+    isolation: Option<Isolation>,
 }
 
 /// Whether something in a build's folder was made by packages, and so is a trap to a daemon that removes it.
 fn has_chroots(folder: &Path) -> bool {
-    let name_starts =
-        |entry: &fs_err::DirEntry, start: &str| entry.file_name().as_encoded_bytes().starts_with(start.as_bytes());
-    let is_chroot = |entry: &fs_err::DirEntry| ["chroot-", "layer-"].iter().any(|start| name_starts(entry, start));
-    let mut entries = match fs_err::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(_) => return true,
+    // What lay in memory is gone already.
+    let holds_any = |folder: &Path| fs_err::read_dir(folder).map_or(true, |mut entries| entries.next().is_some());
+    let is_trap = |entry: &fs_err::DirEntry| match entry.file_name().as_encoded_bytes() {
+        name if name == SCRATCH.as_bytes() => holds_any(&entry.path()),
+        name => name.starts_with(b"layer-"),
     };
-    entries.any(|entry| entry.as_ref().map_or(true, is_chroot))
+    fs_err::read_dir(folder).map_or(true, |mut entries| entries.any(|entry| entry.as_ref().map_or(true, is_trap)))
 }
 
 type BuildResult = Result<Vec<crate::driver::BuiltFile>, End>;
@@ -162,12 +212,14 @@ impl Driver for NativeDriver {
         cancel: CancellationToken,
     ) -> Result<BuildReport, DriverError> {
         let mut journal = Journal::new(events, request.limits.log_bytes);
-        let outcome = match self.attempt(&request, &mut journal, &cancel).await {
+        let mut measured = Measured::default();
+        let outcome = match self.attempt(&request, &mut journal, &cancel, &mut measured).await {
             Ok(packages) => BuildOutcome::Succeeded { packages },
             Err(End::Failed(failure)) => BuildOutcome::Failed(failure),
             Err(End::Cancelled) => BuildOutcome::Cancelled,
             Err(End::Fault(error)) => return Err(error),
         };
-        Ok(BuildReport { outcome, stages: journal.finish() })
+        let Measured { usage, isolation } = measured;
+        Ok(BuildReport { outcome, stages: journal.finish(), usage, isolation })
     }
 }

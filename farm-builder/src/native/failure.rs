@@ -1,6 +1,6 @@
 //! How a build comes to an end before its packages are there.
 
-use farm_types::{Cause, Stage};
+use farm_types::{Cause, Size, Stage};
 
 use super::{
     excerpt::{Section, Seen},
@@ -47,6 +47,24 @@ impl End {
             }
             Stop::LogTooLarge => {
                 (Cause::OutputTooLarge, format!("the log grew beyond the limit of {} bytes", limits.log_bytes))
+            }
+            Stop::OutOfMemory => {
+                (Cause::OutOfMemory, format!("the build needed more memory than {}", Size(limits.memory_bytes)))
+            }
+            Stop::DiskFull => {
+                (Cause::DiskFull, format!("the build wrote more than {} into its chroot", Size(limits.disk_bytes)))
+            }
+            Stop::TooManyFiles => {
+                (Cause::DiskFull, format!("the build made more than {} files in its chroot", limits.files))
+            }
+            Stop::Uncountable => (Cause::DiskFull, "what the build wrote into its chroot cannot be counted".to_owned()),
+            Stop::Unwatched => {
+                let why = "the process that counts what the build writes is gone: look at the host's own log";
+                return Self::fault(journal, Cause::Internal, why);
+            }
+            Stop::HostDiskFull => {
+                let why = "the builder's own disk is nearly full: make room in its data folder";
+                return Self::fault(journal, Cause::DiskFull, why);
             }
         };
         Self::failed(journal, cause, message)

@@ -15,10 +15,11 @@ use tokio::{
 };
 
 use super::{
+    cell::Cell,
     ids::IdMap,
     watch::{Clock, FollowError, Journal, Stop},
 };
-use crate::sandbox::{ARGUMENT, Answer, Order};
+use crate::sandbox::{ARGUMENT, Answer, Errand, Order};
 
 /// The longest answer.
 const ANSWER_BYTES: u64 = 16 << 20;
@@ -47,15 +48,26 @@ pub enum StepEnd {
 }
 
 impl Helpers {
-    /// Runs one step. When this returns, and soon after its future is dropped, nothing that the step started lives on.
+    /// Runs one step of the farm's own. When this returns, and soon after its future is dropped, nothing that the step started
+    /// lives on.
     pub async fn run(&self, order: &Order, journal: &mut Journal, clock: &Clock) -> io::Result<StepEnd> {
-        let (mut child, mut socket) = self.start().await?;
+        self.run_in(None, order, journal, clock).await
+    }
+
+    /// The same in the cell of a build.
+    pub async fn run_in(
+        &self,
+        cell: Option<&Cell<'_>>,
+        order: &Order,
+        journal: &mut Journal,
+        clock: &Clock,
+    ) -> io::Result<StepEnd> {
+        let (mut child, mut socket) = self.start(cell.map(Cell::inner)).await?;
         let mut log = child.stderr.take().ok_or_else(|| io::Error::other("the helper has no log"))?;
-        let mut line = serde_json::to_vec(order)?;
-        line.push(b'\n');
+        let errand = Errand { order: order.clone(), bounds: cell.map(Cell::bounds).unwrap_or_default() };
+        let kills = cell.map_or(0, Cell::kills);
         let work = async {
-            // A helper that dies early says why in the log, so a failure to write to it is not the news.
-            let _ = socket.write_all(&line).await;
+            self.greet(&mut child, &mut socket, &errand, cell).await.map_err(FollowError::Io)?;
             let follow = journal.follow(&mut log, clock.silence);
             let answer = async { read_answer(&mut socket).await.map_err(FollowError::Io) };
             // Side by side, since a long answer waits for its reader while the log waits for the helper's end. A silent helper
@@ -66,6 +78,7 @@ impl Helpers {
             biased;
             stop = clock.strikes() => Err(FollowError::Stop(stop)),
             ended = work => ended,
+            stop = breached(cell, kills) => Err(FollowError::Stop(stop)),
         };
         drop(socket);
         let status = reap(&mut child).await?;
@@ -77,14 +90,26 @@ impl Helpers {
         }
     }
 
-    async fn start(&self) -> io::Result<(Child, UnixStream)> {
+    /// Starts a helper, in namespaces of its own or in the user and mount namespaces of another.
+    pub async fn start(&self, inside: Option<u32>) -> io::Result<(Child, UnixStream)> {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
         // Started through its open file: so it may lie in a folder that the namespace's ids cannot enter.
         let executable = fs_err::tokio::File::open(&self.executable).await?.into_parts().0.into_std().await;
-        let child = Command::new("unshare")
-            .args(["--user", "--mount", "--propagation=private", "--pid", "--fork", "--mount-proc", "--ipc", "--uts"])
-            .args(&self.ids.options)
+        let mut command = match inside {
+            Some(process) => {
+                let mut command = Command::new("nsenter");
+                command.args(["--user", "--mount", "--wd", "--target", &process.to_string(), "--", "unshare"]);
+                command
+            }
+            None => {
+                let mut command = Command::new("unshare");
+                command.arg("--user").args(&self.ids.options);
+                command
+            }
+        };
+        let child = command
+            .args(["--mount", "--propagation=private", "--pid", "--fork", "--mount-proc", "--ipc", "--uts"])
             .args(["--", "/proc/self/fd/0", ARGUMENT])
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -97,6 +122,46 @@ impl Helpers {
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("cannot start unshare (of util-linux): {error}")))?;
         Ok((child, UnixStream::from_std(ours)?))
+    }
+
+    /// Waits for a helper to be there, locks it in, and tells it what to do.
+    pub async fn greet(
+        &self,
+        child: &mut Child,
+        socket: &mut UnixStream,
+        errand: &Errand,
+        cell: Option<&Cell<'_>>,
+    ) -> io::Result<()> {
+        // A helper that dies early says why in the log, so that nothing comes from it is not the news.
+        if socket.read_exact(&mut [0; 1]).await.is_err() {
+            return Ok(());
+        }
+        if let Some(cell) = cell {
+            cell.admit(child_of(child.id())?)?;
+        }
+        let mut line = serde_json::to_vec(errand)?;
+        line.push(b'\n');
+        let _ = socket.write_all(&line).await;
+        Ok(())
+    }
+}
+
+/// The only child of unshare, which is the helper, as a number of this process's namespace.
+pub fn child_of(parent: Option<u32>) -> io::Result<u32> {
+    let parent = parent.ok_or_else(|| io::Error::other("the helper is gone"))?;
+    let children = fs_err::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
+    children
+        .split_whitespace()
+        .next()
+        .and_then(|child| child.parse().ok())
+        .ok_or_else(|| io::Error::other("the helper is gone"))
+}
+
+/// Waits for the cell to be full, or for ever.
+async fn breached(cell: Option<&Cell<'_>>, kills: u64) -> Stop {
+    match cell {
+        Some(cell) => cell.breached(kills).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -111,7 +176,7 @@ async fn read_answer(socket: &mut UnixStream) -> io::Result<Option<Answer>> {
 }
 
 /// Waits for the end of a helper whose socket is closed, and so for the end of all that it started.
-async fn reap(child: &mut Child) -> io::Result<ExitStatus> {
+pub async fn reap(child: &mut Child) -> io::Result<ExitStatus> {
     match tokio::time::timeout(PATIENCE, child.wait()).await {
         Ok(status) => status,
         Err(_) => {

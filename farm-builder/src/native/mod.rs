@@ -5,6 +5,7 @@
 //! the host; the daemon decides what comes next, watches the clocks, and reads what comes out.
 
 mod attempt;
+mod cell;
 pub(crate) mod dependencies;
 mod driver;
 pub(crate) mod excerpt;
@@ -24,5 +25,6 @@ mod stock;
 mod trees;
 pub(crate) mod watch;
 
+pub use cell::ScratchPlace;
 pub use driver::{NativeConfig, NativeDriver};
 pub use ids::{IdMap, NoIds};

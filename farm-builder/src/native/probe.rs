@@ -1,6 +1,9 @@
 //! Whether chroots can be made here, and how fast.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use farm_rpm::Dependency;
 use farm_types::Cause;
@@ -9,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::{Attempt, farm_clock},
+    cell::{Cell, SCRATCH},
     driver::NativeDriver,
     failure::End,
     files::helpers_folder,
-    layers::Granted,
+    layers::{Granted, Layer},
+    locks::Use,
     trees,
     watch::Journal,
 };
@@ -31,18 +36,7 @@ impl NativeDriver {
         helpers_folder(&self.helpers.data.join(&folder).join("in"), self.helpers.ids.root)
             .and_then(|()| helpers_folder(&self.helpers.data.join(&folder), self.helpers.ids.root))
             .map_err(|error| failed(&journal, error.to_string()))?;
-        let mut attempt = Attempt {
-            helpers: &self.helpers,
-            trees: &self.trees,
-            request,
-            journal: &mut journal,
-            cancel: &CancellationToken::new(),
-            folder: folder.clone(),
-            tree: Default::default(),
-            ends: Instant::now() + request.limits.timeout,
-            has_results: false,
-        };
-        let took = attempt.enter(needs).await;
+        let took = self.time_chroot(request, &folder, &mut journal, needs).await;
         let clock = farm_clock(&CancellationToken::new());
         let removed = trees::remove(&self.helpers, &folder, &mut journal, &clock).await;
         match removed.and(took) {
@@ -51,27 +45,76 @@ impl NativeDriver {
             Err(other) => Err(failed(&journal, format!("{other:?}"))),
         }
     }
+
+    async fn time_chroot(
+        &self,
+        request: &BuildRequest,
+        folder: &Path,
+        journal: &mut Journal,
+        needs: &[Dependency],
+    ) -> Result<Duration, End> {
+        let never = CancellationToken::new();
+        let cell = self.cell(request, folder, journal).await?;
+        let stock = self.attempt_in(&cell, request, folder, journal, &never).stock_up(needs).await;
+        cell.close().await;
+        let (tree, layer, _used) = stock?;
+        let began = Instant::now();
+        let cell = self.cell(request, folder, journal).await?;
+        let ran = self.attempt_in(&cell, request, folder, journal, &never).enter(tree, layer.path.clone()).await;
+        cell.close().await;
+        ran.map(|()| began.elapsed())
+    }
+
+    fn attempt_in<'a>(
+        &'a self,
+        cell: &'a Cell<'a>,
+        request: &'a BuildRequest,
+        folder: &Path,
+        journal: &'a mut Journal,
+        cancel: &'a CancellationToken,
+    ) -> Attempt<'a> {
+        Attempt {
+            helpers: &self.helpers,
+            cell,
+            trees: &self.trees,
+            request,
+            journal,
+            cancel,
+            folder: folder.to_owned(),
+            tree: PathBuf::new(),
+            ends: Instant::now() + request.limits.timeout,
+            has_results: false,
+        }
+    }
+
+    async fn cell<'a>(&'a self, request: &'a BuildRequest, folder: &Path, journal: &Journal) -> Result<Cell<'a>, End> {
+        let cell = Cell::open(&self.helpers, &self.locks, folder, &request.limits, request.uses_network()).await;
+        cell.map_err(|error| End::fault(journal, Cause::Chroot, error.to_string()))
+    }
 }
 
 impl Attempt<'_> {
-    async fn enter(&mut self, needs: &[Dependency]) -> Result<Duration, End> {
+    /// What a chroot for `needs` lies over.
+    async fn stock_up(&mut self, needs: &[Dependency]) -> Result<(PathBuf, Layer, Use), End> {
         let clock = farm_clock(self.cancel);
-        let (tree, _used) = self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?;
-        self.tree = tree;
-        let layer = match self.layer("probe", needs).await? {
-            Granted::Layer(layer) => layer,
-            Granted::Refused => return Err(self.fault(Cause::Dependencies, "what is needed cannot be had")),
-        };
-        let began = Instant::now();
-        let chroot =
-            Chroot { tree: self.tree.clone(), layer: layer.path.clone(), changes: self.folder.join("chroot-probe") };
+        let (tree, used) = self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?;
+        self.tree.clone_from(&tree);
+        match self.layer("probe", needs).await? {
+            Granted::Layer(layer) => Ok((tree, layer, used)),
+            Granted::Refused => Err(self.fault(Cause::Dependencies, "what is needed cannot be had")),
+        }
+    }
+
+    /// Starts a program in a new chroot, which is gone afterwards.
+    async fn enter(&mut self, tree: PathBuf, layer: Option<PathBuf>) -> Result<(), End> {
+        let chroot = Chroot { tree, layer, changes: self.folder.join(SCRATCH).join("chroot-probe") };
         let run = Order::Run { chroot: chroot.clone(), script: Script::Probe, source: None, network: false };
         let ran = self.run_script(run, Script::Probe, vec![Order::Remove { path: chroot.changes }]).await?;
         if (ran.code, ran.rest.as_slice()) != (0, &[Answer::Done]) {
             let why = format!("a shell in a chroot ended with {}, and its removal with {:?}", ran.code, ran.rest);
             return Err(self.fault(Cause::Chroot, why));
         }
-        Ok(began.elapsed())
+        Ok(())
     }
 }
 

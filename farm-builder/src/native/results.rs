@@ -14,11 +14,14 @@ use crate::driver::BuiltFile;
 
 /// Takes all files of a folder that a helper has filled; the inner error says what is wrong with them.
 pub fn keep_all(from: &Path, into: &Path) -> io::Result<Result<Vec<BuiltFile>, String>> {
-    let mut files = Vec::new();
+    let (mut files, mut names) = (Vec::new(), Vec::new());
     for entry in fs_err::read_dir(from)? {
-        let name = entry?.file_name();
-        let name = name.to_str().ok_or_else(|| io::Error::other("a helper has kept a file whose name is not UTF-8"))?;
-        match keep(&from.join(name), name, into)? {
+        let utf8 = |_| io::Error::other("a helper has kept a file whose name is not UTF-8");
+        names.push(entry?.file_name().into_string().map_err(utf8)?);
+    }
+    let source = names.iter().find(|name| name.ends_with(".src.rpm"));
+    for name in &names {
+        match keep(&from.join(name), name, source.map(String::as_str), into)? {
             Ok(file) => files.push(file),
             Err(why) => return Ok(Err(format!("the build made a broken package, {}: {why}", name.escape_debug()))),
         }
@@ -27,14 +30,17 @@ pub fn keep_all(from: &Path, into: &Path) -> io::Result<Result<Vec<BuiltFile>, S
     Ok(Ok(files))
 }
 
-fn keep(from: &Path, name: &str, into: &Path) -> io::Result<Result<BuiltFile, String>> {
+fn keep(from: &Path, name: &str, source: Option<&str>, into: &Path) -> io::Result<Result<BuiltFile, String>> {
     let kind = if name.ends_with(".src.rpm") { ArtifactKind::Srpm } else { ArtifactKind::Rpm };
     let limits = Limits { package: u64::MAX, ..Limits::default() };
     let problem = match kind {
         ArtifactKind::Srpm => {
             farm_rpm::read_source(from, &limits).map(|report| broken(report.package.is_some(), &report.problems))
         }
-        _ => farm_rpm::read_binary(from, &limits).map(|report| broken(report.package.is_some(), &report.problems)),
+        _ => farm_rpm::read_binary(from, &limits).map(|report| {
+            let made_from = report.package.as_ref().and_then(|package| package.source_rpm.as_deref());
+            broken(report.package.is_some(), &report.problems).or_else(|| foreign(made_from, source))
+        }),
     };
     if let Some(problem) = problem.map_err(io::Error::other)? {
         return Ok(Err(problem));
@@ -51,6 +57,13 @@ fn keep(from: &Path, name: &str, into: &Path) -> io::Result<Result<BuiltFile, St
     }
     let (size, digest) = digest(&path)?;
     Ok(Ok(BuiltFile { path, name: file_name, kind, size, digest }))
+}
+
+/// What a build did not make from its own source, it has brought along.
+fn foreign(made_from: Option<&str>, source: Option<&str>) -> Option<String> {
+    let (made_from, source) = (made_from.unwrap_or("no source package"), source.unwrap_or_default());
+    (made_from != source)
+        .then(|| format!("it says that it was made from {}, and not from {source}", made_from.escape_debug()))
 }
 
 fn broken(readable: bool, problems: &[farm_rpm::Problem]) -> Option<String> {

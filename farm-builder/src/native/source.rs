@@ -7,6 +7,7 @@ use farm_types::{Cause, Stage};
 
 use super::{
     attempt::{Attempt, Ran, source_name},
+    cell::SCRATCH,
     dependencies::{Refusal, missing, refusal},
     failure::{End, MISSING_REQUIRES},
     layers::{Granted, Layer},
@@ -38,7 +39,7 @@ impl<'a, 'b> Source<'a, 'b> {
     /// The source at a position, for the `round`th build of this attempt.
     pub fn new(attempt: &'a mut Attempt<'b>, position: usize, round: usize) -> Self {
         let label = format!("{position}-{round}");
-        let changes = attempt.folder.join(format!("chroot-{label}"));
+        let changes = attempt.folder.join(SCRATCH).join(format!("chroot-{label}"));
         let chroot = Chroot { tree: attempt.tree.clone(), layer: None, changes };
         Self { attempt, position, label, chroot, layer: None }
     }
@@ -185,7 +186,7 @@ impl<'a, 'b> Source<'a, 'b> {
     async fn run(&mut self, script: Script, rest: Vec<Order>) -> Result<(i32, Vec<Answer>), End> {
         let source =
             (script == Script::Source).then(|| self.attempt.folder.join("in").join(source_name(self.position)));
-        let network = self.attempt.request.network && self.attempt.request.platform.network;
+        let network = self.attempt.request.uses_network();
         let order = Order::Run { chroot: self.chroot.clone(), script, source, network };
         let Ran { code, rest } = self.attempt.run_script(order, script, rest).await?;
         Ok((if (100..128).contains(&code) || code > 228 { code - 100 } else { code }, rest))
@@ -194,8 +195,8 @@ impl<'a, 'b> Source<'a, 'b> {
     /// The order to pick packages out of the chroot, in which nothing runs any more.
     fn picking(&self, kind: Collect, folder: &str) -> Order {
         let into = self.attempt.folder.join(format!("{folder}-{}", self.label));
-        let most_bytes = self.attempt.request.limits.result_bytes;
-        Order::Collect { chroot: self.chroot.clone(), kind, into, most_bytes }
+        let (most_bytes, most_files) = (self.attempt.request.limits.result_bytes, self.attempt.request.limits.results);
+        Order::Collect { chroot: self.chroot.clone(), kind, into, most_bytes, most_files }
     }
 
     /// What came of that.
@@ -214,6 +215,11 @@ impl<'a, 'b> Source<'a, 'b> {
         if collection.too_large {
             let most_bytes = self.attempt.request.limits.result_bytes;
             let why = format!("the packages grew beyond the limit of {most_bytes} bytes");
+            return Err(self.attempt.failed(Cause::OutputTooLarge, why));
+        }
+        if collection.too_many {
+            let most_files = self.attempt.request.limits.results;
+            let why = format!("the build made more packages than the limit of {most_files}");
             return Err(self.attempt.failed(Cause::OutputTooLarge, why));
         }
         Ok(collection)

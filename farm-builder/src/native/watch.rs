@@ -27,6 +27,18 @@ pub enum Stop {
     Silent,
     /// It said too much.
     LogTooLarge,
+    /// It needed too much memory.
+    OutOfMemory,
+    /// It wrote too much.
+    DiskFull,
+    /// It made too many files.
+    TooManyFiles,
+    /// What it wrote cannot be counted.
+    Uncountable,
+    /// Nobody counts any more what it writes.
+    Unwatched,
+    /// The builder's own disk is nearly full.
+    HostDiskFull,
 }
 
 /// What ends a step before its time.

@@ -2,9 +2,6 @@
 #
 # Exit codes: 0 done; 64 no spec, 65 several specs, 66 the source package does not unpack; 100 + n: rpmbuild ended with n.
 # Anything else: this script was not started or was killed.
-# Processes; and 64 GiB for one file, which no compiler needs and a runaway soon has.
-ulimit -u 4096
-ulimit -f 67108864
 cd /builddir || exit 67
 [ "$1" != probe ] || exit 0
 rpmbuild=(

@@ -18,16 +18,23 @@ use super::{
     scene::{folder, new_file},
 };
 
-/// More files than any real package makes.
-const MOST_FILES: usize = 10_000;
+/// More names than any real package has in a folder.
+const MOST_NAMES: usize = 100_000;
 
 /// Where rpmbuild works in a chroot.
 const TOP: &str = "builddir/build";
 
-pub fn collect(upper: &Path, kind: Collect, into: &Path, most_bytes: u64) -> anyhow::Result<Collection> {
+pub fn collect(
+    upper: &Path,
+    kind: Collect,
+    into: &Path,
+    most_bytes: u64,
+    most_files: u32,
+) -> anyhow::Result<Collection> {
     folder(into)?;
     let root = OwnedFd::from(fs_err::File::open(upper)?.into_file());
-    let mut picker = Picker { root, into, room: most_bytes, collection: Collection::default() };
+    let mut picker =
+        Picker { root, into, room: most_bytes, most_files: most_files.try_into()?, collection: Collection::default() };
     match kind {
         Collect::Source => picker.pick(&Path::new(TOP).join("SRPMS"), ".src.rpm")?,
         Collect::Requires => picker.pick(&Path::new(TOP).join("SRPMS"), ".buildreqs.nosrc.rpm")?,
@@ -43,10 +50,11 @@ pub fn collect(upper: &Path, kind: Collect, into: &Path, most_bytes: u64) -> any
 }
 
 /// The same with a folder that holds packages of both kinds, filled by a program that has them from a build.
-pub(crate) fn collect_from(from: &Path, into: &Path, most_bytes: u64) -> anyhow::Result<Collection> {
+pub(crate) fn collect_from(from: &Path, into: &Path, most_bytes: u64, most_files: u32) -> anyhow::Result<Collection> {
     folder(into)?;
     let root = OwnedFd::from(fs_err::File::open(from)?.into_file());
-    let mut picker = Picker { root, into, room: most_bytes, collection: Collection::default() };
+    let mut picker =
+        Picker { root, into, room: most_bytes, most_files: most_files.try_into()?, collection: Collection::default() };
     picker.pick(Path::new("."), ".rpm")?;
     // What rpmbuild writes down of generated requirements is no result.
     for name in picker.collection.files.extract_if(.., |name| name.ends_with(".buildreqs.nosrc.rpm")) {
@@ -59,6 +67,7 @@ struct Picker<'a> {
     root: OwnedFd,
     into: &'a Path,
     room: u64,
+    most_files: usize,
     collection: Collection,
 }
 
@@ -73,7 +82,7 @@ impl Picker<'_> {
     fn names(&mut self, path: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let Ok(folder) = self.open(path, OFlags::DIRECTORY) else { return Ok(Vec::new()) };
         let mut names = Vec::new();
-        for entry in Dir::read_from(&folder).context("cannot list a folder of the chroot")?.take(MOST_FILES) {
+        for entry in Dir::read_from(&folder).context("cannot list a folder of the chroot")?.take(MOST_NAMES) {
             let name = entry.context("cannot list a folder of the chroot")?.file_name().to_bytes().to_vec();
             if !matches!(name.as_slice(), b"." | b"..") {
                 names.push(PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(name)));
@@ -104,7 +113,8 @@ impl Picker<'_> {
         if name.parse::<FileName>().is_err() || path.file_name().is_none_or(|bytes| bytes != name) {
             return Err(Refusal::Package("not a sane name"));
         }
-        if self.collection.files.len() >= MOST_FILES {
+        if self.collection.files.len() >= self.most_files {
+            self.collection.too_many = true;
             return Err(Refusal::Package("too many files"));
         }
         let file = self
@@ -158,7 +168,7 @@ mod tests {
         symlink("/usr", chroot.path().join(TOP).join("RPMS/noarch")).unwrap();
         let into = chroot.path().join("into");
 
-        let picked = collect(chroot.path(), Collect::Binaries, &into, 1 << 20).unwrap();
+        let picked = collect(chroot.path(), Collect::Binaries, &into, 1 << 20, 9).unwrap();
 
         assert_eq!(picked.files, ["good-1-1.x86_64.rpm"]);
         assert_eq!(picked.refused.len(), 5, "{:?}", picked.refused);
@@ -171,7 +181,19 @@ mod tests {
         let chroot = tempfile::tempdir().unwrap();
         fs_err::create_dir_all(chroot.path().join("builddir")).unwrap();
         symlink("/", chroot.path().join(TOP)).unwrap();
-        let picked = collect(chroot.path(), Collect::Source, &chroot.path().join("into"), 1 << 20).unwrap();
+        let picked = collect(chroot.path(), Collect::Source, &chroot.path().join("into"), 1 << 20, 9).unwrap();
         assert_eq!(picked, Collection::default());
+    }
+
+    #[test]
+    fn no_more_packages_are_picked_than_asked_for() {
+        let chroot = tempfile::tempdir().unwrap();
+        let rpms = chroot.path().join(TOP).join("RPMS/noarch");
+        fs_err::create_dir_all(&rpms).unwrap();
+        for n in 0..5 {
+            fs_err::write(rpms.join(format!("p{n}.rpm")), "p").unwrap();
+        }
+        let picked = collect(chroot.path(), Collect::Binaries, &chroot.path().join("into"), 1 << 20, 3).unwrap();
+        assert_eq!((picked.files.len(), picked.too_many), (3, true));
     }
 }

@@ -1,9 +1,11 @@
 //! The programs that a step starts, each of them under bubblewrap.
 
 use std::{
+    fs::File,
     io,
+    ops::{Deref, DerefMut},
     os::{
-        fd::AsFd,
+        fd::{AsFd, AsRawFd},
         unix::process::{CommandExt, ExitStatusExt},
     },
     path::Path,
@@ -12,7 +14,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{Script, scene::Scene};
+use super::{Bounds, Script, scene::Scene, seccomp};
 
 /// Inside the chroots: the user that builds.
 const BUILD_ID: u32 = 1000;
@@ -36,15 +38,101 @@ const HOST_FILES: [&str; 15] = [
     "/run/systemd/resolve",
 ];
 
+/// What packages and their scriptlets need of root's rights to put files in place, in whose name they have to be.
+const ROOT_RIGHTS: [&str; 10] = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+];
+
+/// What of /proc is about the host and not about the build.
+const MASKED: [&str; 25] = [
+    "acpi",
+    "asound",
+    "cmdline",
+    "config.gz",
+    "diskstats",
+    "driver",
+    "interrupts",
+    "iomem",
+    "ioports",
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "kmsg",
+    "latency_stats",
+    "modules",
+    "mtrr",
+    "pagetypeinfo",
+    "partitions",
+    "sched_debug",
+    "scsi",
+    "slabinfo",
+    "timer_list",
+    "vmallocinfo",
+    "zoneinfo",
+];
+
+/// A program under bubblewrap.
+pub struct Confined {
+    command: Command,
+    /// Its filter of system calls, inherited by number: so it has to be open when the program is started.
+    _filter: File,
+}
+
+impl Deref for Confined {
+    type Target = Command;
+
+    fn deref(&self) -> &Command {
+        &self.command
+    }
+}
+
+impl DerefMut for Confined {
+    fn deref_mut(&mut self) -> &mut Command {
+        &mut self.command
+    }
+}
+
 /// A program under bubblewrap, still without what it sees. Its output goes to the log.
-fn bubblewrap() -> io::Result<Command> {
+fn bubblewrap() -> anyhow::Result<Confined> {
+    let filter = seccomp::filter()?;
     let mut command = Command::new("bwrap");
     command
         .args(["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"])
         .args(["--die-with-parent", "--new-session", "--hostname", "farm", "--clearenv"])
         .args(["--setenv", "PATH", "/usr/bin:/usr/sbin:/bin:/sbin", "--setenv", "LANG", "C.UTF-8"]);
+    command.arg("--seccomp").arg(filter.as_raw_fd().to_string());
     to_log(&mut command)?;
-    Ok(command)
+    Ok(Confined { command, _filter: filter })
+}
+
+/// Leaves a program that is root of the namespace no right but those that packages need.
+fn few_rights(command: &mut Command) {
+    command.args(["--cap-drop", "ALL"]);
+    for right in ROOT_RIGHTS {
+        command.args(["--cap-add", right]);
+    }
+}
+
+/// Shows a /proc of the program's own at `place`, without what it says about the host.
+pub fn show_proc(command: &mut Command, place: &Path) -> anyhow::Result<()> {
+    let (file, folder) = (Scene.write("nothing", "")?, Scene.path("empty"));
+    super::scene::folder(&folder)?;
+    command.arg("--proc").arg(place);
+    for name in MASKED {
+        let Ok(meta) = std::fs::symlink_metadata(Path::new("/proc").join(name)) else { continue };
+        command.arg("--ro-bind").arg(if meta.is_dir() { &folder } else { &file }).arg(place.join(name));
+    }
+    Ok(())
 }
 
 /// Lets everything a program says go to the log, and gives it nothing to read.
@@ -55,7 +143,13 @@ fn to_log(command: &mut Command) -> io::Result<()> {
 }
 
 /// One of [`Script`]s as the build user, who has no right at all, in a chroot; `network` as the host has it, or none.
-pub fn build_user(root: &Path, script: Script, source: Option<&Path>, network: bool) -> anyhow::Result<Command> {
+pub fn build_user(
+    root: &Path,
+    script: Script,
+    source: Option<&Path>,
+    network: bool,
+    bounds: &Bounds,
+) -> anyhow::Result<Confined> {
     let mut command = bubblewrap()?;
     // bubblewrap maps its caller, so the caller must be the build user already: else "user 1000" inside is root outside.
     command.uid(BUILD_ID).gid(BUILD_ID);
@@ -64,7 +158,14 @@ pub fn build_user(root: &Path, script: Script, source: Option<&Path>, network: b
     if !network {
         command.arg("--unshare-net");
     }
-    command.arg("--bind").arg(root).arg("/").args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/dev/shm"]);
+    command.arg("--bind").arg(root).arg("/");
+    show_proc(&mut command, Path::new("/proc"))?;
+    command.args(["--dev", "/dev"]);
+    if let Some(bytes) = bounds.shm_bytes {
+        command.args(["--size", &bytes.to_string()]);
+    }
+    // What lies in /dev itself would be a file system without bounds.
+    command.args(["--tmpfs", "/dev/shm", "--remount-ro", "/dev"]);
     if let Some(source) = source {
         command.arg("--ro-bind").arg(source).arg("/builddir/source.src.rpm");
     }
@@ -83,16 +184,18 @@ pub fn build_user(root: &Path, script: Script, source: Option<&Path>, network: b
 }
 
 /// A shell script of ours as root of the chroot, without network.
-pub fn chroot_root(root: &Path, script: &str) -> anyhow::Result<Command> {
+pub fn chroot_root(root: &Path, script: &str) -> anyhow::Result<Confined> {
     let mut command = bubblewrap()?;
+    few_rights(&mut command);
     command.arg("--unshare-net").arg("--bind").arg(root).arg("/").args(["--proc", "/proc", "--dev", "/dev"]);
     command.args(["--setenv", "HOME", "/root", "--chdir", "/", "--", "/bin/bash", "-ec", script]);
     Ok(command)
 }
 
 /// A program of the host that sees the scene and little else; `network` as the host has it, or none.
-pub fn on_scene(network: bool, folders: &[std::path::PathBuf]) -> anyhow::Result<Command> {
+pub fn on_scene(network: bool, folders: &[std::path::PathBuf]) -> anyhow::Result<Confined> {
     let mut command = bubblewrap()?;
+    few_rights(&mut command);
     if !network {
         command.arg("--unshare-net");
     }
@@ -107,12 +210,13 @@ pub fn on_scene(network: bool, folders: &[std::path::PathBuf]) -> anyhow::Result
     for path in HOST_FILES {
         command.args(["--ro-bind-try", path, path]);
     }
-    command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]);
-    // They may lie below one of those.
+    command.args(["--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]);
+    // After these, since a repository may lie there.
     for folder in folders {
         command.arg("--ro-bind").arg(folder).arg(folder);
     }
     let home = Scene.path("home");
+    command.args(["--proc", "/proc", "--dev", "/dev"]);
     command.arg("--bind").arg(Scene.path("")).arg(Scene.path(""));
     command.arg("--setenv").arg("HOME").arg(home).args(["--chdir", "/"]);
     Ok(command)

@@ -4,14 +4,14 @@ use std::{
     io::{BufRead, BufReader, Write as _},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use anyhow::Context as _;
 
 use super::{
     Dnf,
-    commands::{code, on_scene, remove, run},
+    commands::{Confined, code, on_scene, remove, run, show_proc},
     scene::Scene,
 };
 
@@ -54,7 +54,7 @@ pub struct Call<'a> {
 impl Call<'_> {
     /// Calls dnf and answers its status; with the network of the host, or none.
     pub fn run(&self, network: bool, verb: &[&str], packages: &[PathBuf]) -> anyhow::Result<i32> {
-        run(&mut self.command(network, &[], verb, packages)?)
+        run(&mut *self.command(network, &[], verb, packages)?)
     }
 
     /// Two calls where the network is needed: scriptlets of packages run in the second, which has none.
@@ -116,12 +116,19 @@ impl Call<'_> {
         Ok(lines)
     }
 
-    fn command(&self, network: bool, options: &[&str], verb: &[&str], packages: &[PathBuf]) -> anyhow::Result<Command> {
+    fn command(
+        &self,
+        network: bool,
+        options: &[&str],
+        verb: &[&str],
+        packages: &[PathBuf],
+    ) -> anyhow::Result<Confined> {
         let config = self.scene.write("dnf.conf", &self.dnf.config)?;
         self.write_macros()?;
         let root = self.scene.path("chroot");
         let mut command = on_scene(network, &self.dnf.folders)?;
-        command.arg("--dev").arg(root.join("dev")).arg("--proc").arg(root.join("proc"));
+        command.arg("--dev").arg(root.join("dev"));
+        show_proc(&mut command, &root.join("proc"))?;
         // dnf looks for its cache beneath the chroot, wherever it is told that it is.
         command.arg("--bind").arg(self.scene.path("cache")).arg(root.join("var/cache/dnf"));
         command.args(["--", "dnf", "--assumeyes", "--releasever=0", "-c"]).arg(config).args(options);

@@ -3,16 +3,21 @@
 //! It is root of a user namespace whose ids belong to nobody on the host, and process 1 of its own process namespace; so
 //! whatever its step starts, scriptlets of packages included, has no right on the host and ends when it ends, mounts and all.
 //! Its standard input is its own executable (see `native/helper.rs`), its standard error the log, and its standard output a
-//! socket: one line with the [`Order`] comes in, one line with the [`Answer`] goes out, and as long as the socket is open the daemon
+//! socket: one line with the [`Errand`] comes in, one line with the [`Answer`] goes out, and as long as the socket is open the daemon
 //! is alive and wants the step.
+//!
+//! The steps of one build are carried out in the user and mount namespaces of one helper that stays, [`Order::Hold`]: so a file
+//! system that holds the build's files lives as long as the build.
 
 mod collect;
 mod commands;
 mod dnf;
+mod hold;
 mod layer;
 mod names;
 mod order;
 mod scene;
+mod seccomp;
 mod steps;
 
 use std::{
@@ -29,7 +34,9 @@ use nix::sys::{
 };
 
 pub(crate) use collect::collect_from;
-pub use order::{Answer, Chroot, Collect, Collection, Dnf, LayerOrder, Layered, Order, Script};
+pub use order::{
+    Answer, Bounds, Chroot, Collect, Collection, Dnf, Errand, LayerOrder, Layered, Order, Scratch, Script, Use,
+};
 
 /// What programs that embed the builder are started with to become its helper: their first and only argument.
 pub const ARGUMENT: &str = "sandbox";
@@ -64,18 +71,27 @@ fn serve() -> anyhow::Result<()> {
     close_fds::set_fds_cloexec(3, &[]);
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core files")?;
     let socket = UnixStream::from(std::io::stdout().as_fd().try_clone_to_owned()?);
-    let order = read_order(&socket)?;
+    // The daemon waits for this before it locks us in and says what to do.
+    (&socket).write_all(b"\n").context("cannot greet the daemon")?;
+    let Errand { order, bounds } = read_errand(&socket)?;
+    if let Order::Hold { folder, scratch } = order {
+        return hold::hold(&socket, &folder, scratch);
+    }
     keep_to_leash(socket.try_clone()?);
-    let answer = match steps::carry_out(order) {
+    let answer = match bounds.apply().and_then(|()| steps::carry_out(order, &bounds)) {
         Ok(answer) => answer,
         Err(error) => Answer::Broken(format!("{error:#}")),
     };
-    let mut line = serde_json::to_vec(&answer)?;
-    line.push(b'\n');
-    (&socket).write_all(&line).context("cannot answer the daemon")
+    answer_with(&socket, &answer)
 }
 
-fn read_order(socket: &UnixStream) -> anyhow::Result<Order> {
+fn answer_with(mut socket: &UnixStream, answer: &Answer) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    socket.write_all(&line).context("cannot answer the daemon")
+}
+
+fn read_errand(socket: &UnixStream) -> anyhow::Result<Errand> {
     let mut line = Vec::new();
     BufReader::new(std::io::Read::take(socket, ORDER_BYTES))
         .read_until(b'\n', &mut line)

@@ -4,8 +4,52 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use farm_types::Digest;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
+
+/// What a helper process is started for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errand {
+    /// What to do.
+    pub order: Order,
+    /// What bounds all that the helper starts.
+    pub bounds: Bounds,
+}
+
+/// Bounds that processes inherit. What is absent is not bounded here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Bytes in /dev/shm.
+    pub shm_bytes: Option<u64>,
+    /// Bytes in one file.
+    pub file_bytes: Option<u64>,
+    /// Processes of one user in one namespace.
+    pub processes: Option<u64>,
+    /// Bytes of memory of one process, shared memory and what is only reserved not included.
+    pub data_bytes: Option<u64>,
+}
+
+impl Bounds {
+    /// Sets them for this process and all that it starts.
+    pub(super) fn apply(&self) -> anyhow::Result<()> {
+        let limits = [
+            (Resource::RLIMIT_FSIZE, self.file_bytes),
+            (Resource::RLIMIT_NPROC, self.processes),
+            (Resource::RLIMIT_DATA, self.data_bytes),
+        ];
+        for (resource, limit) in limits {
+            if let Some(limit) = limit {
+                // Nobody but root of the host may raise what the daemon was started with.
+                let (_, hard) = getrlimit(resource)?;
+                let limit = limit.min(hard);
+                setrlimit(resource, limit, limit).with_context(|| format!("cannot set {resource:?} to {limit}"))?;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// One step of work for one helper process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +106,16 @@ pub enum Order {
         into: PathBuf,
         /// No more bytes than these, all together.
         most_bytes: u64,
+        /// No more packages than these.
+        most_files: u32,
+    },
+    /// Stay, with namespaces that other steps enter and a place for what they write; answer each line that comes with
+    /// [`Answer::Use`].
+    Hold {
+        /// The folder for what is written; made if missing.
+        folder: PathBuf,
+        /// What kind of place it is.
+        scratch: Scratch,
     },
     /// Make a folder of packages a repository.
     Index {
@@ -76,6 +130,32 @@ pub enum Order {
         /// The folder.
         path: PathBuf,
     },
+}
+
+/// Where what a build writes lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scratch {
+    /// In a file system in memory, which takes no more than it has room for.
+    Memory {
+        /// Its bytes.
+        bytes: u64,
+        /// Its files and folders.
+        files: u64,
+    },
+    /// In a folder on the disk. How much it takes can only be looked at.
+    Disk,
+}
+
+/// What a [`Scratch`] holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// Bytes.
+    pub bytes: u64,
+    /// Files and folders.
+    pub files: u64,
+    /// Bytes that are free on its file system.
+    pub free_bytes: u64,
 }
 
 /// A writable chroot over a base tree.
@@ -160,6 +240,8 @@ pub enum Answer {
     All(Vec<Answer>),
     /// What came of the order to make a layer.
     Layer(Layered),
+    /// What the place of [`Order::Hold`] holds.
+    Use(Use),
     /// It could not be done.
     Broken(String),
 }
@@ -184,4 +266,6 @@ pub struct Collection {
     pub refused: Vec<String>,
     /// Whether some were left behind because all together were too large.
     pub too_large: bool,
+    /// Whether some were left behind because there were too many.
+    pub too_many: bool,
 }

@@ -16,7 +16,7 @@ use nix::{
 };
 
 use super::{
-    Answer, Chroot, Dnf, Order, Script, collect,
+    Answer, Bounds, Chroot, Dnf, Order, Script, collect,
     commands::{build_user, chroot_root, copy, on_scene, remove, run},
     dnf::{Call, FIRST_RPMDB},
     layer, names,
@@ -26,29 +26,33 @@ use super::{
 /// Runs as root of a new tree: adds the build user, and prints where the platform's rpm has its database.
 const PREPARE: &str = include_str!("prepare.sh");
 
-pub fn carry_out(order: Order) -> anyhow::Result<Answer> {
+pub fn carry_out(order: Order, bounds: &Bounds) -> anyhow::Result<Answer> {
     match order {
         Order::Refresh { cache, dnf } => refresh(&cache, &dnf),
         Order::MakeTree { making, metadata, packages, dnf } => make_tree(&making, metadata.as_deref(), &packages, &dnf),
         Order::MakeLayer(order) => layer::make(&order),
         Order::Explain { chroot, packages, results, dnf } => explain(&chroot, &packages, results.as_deref(), &dnf),
-        Order::Run { chroot, script, source, network } => run_script(&chroot, script, source.as_deref(), network),
-        Order::Collect { chroot, kind, into, most_bytes } => {
-            Ok(Answer::Collected(collect::collect(&chroot.changes.join("upper"), kind, &into, most_bytes)?))
+        Order::Run { chroot, script, source, network } => {
+            run_script(&chroot, script, source.as_deref(), network, bounds)
+        }
+        Order::Hold { .. } => anyhow::bail!("to hold is no step"),
+        Order::Collect { chroot, kind, into, most_bytes, most_files } => {
+            let upper = chroot.changes.join("upper");
+            Ok(Answer::Collected(collect::collect(&upper, kind, &into, most_bytes, most_files)?))
         }
         Order::Index { folder } => index(&folder),
-        Order::All(orders) => all(orders),
+        Order::All(orders) => all(orders, bounds),
         Order::Remove { path } => remove(&path).map(|()| Answer::Done),
     }
 }
 
-fn all(orders: Vec<Order>) -> anyhow::Result<Answer> {
+fn all(orders: Vec<Order>, bounds: &Bounds) -> anyhow::Result<Answer> {
     let mut answers = Vec::new();
     for order in orders {
         // bubblewrap may end a moment before all that ran under it.
         end_all_others()?;
         scene::clear()?;
-        let answer = carry_out(order)?;
+        let answer = carry_out(order, bounds)?;
         let is_last = matches!(answer, Answer::Exit(1..) | Answer::Broken(_));
         answers.push(answer);
         if is_last {
@@ -127,7 +131,13 @@ fn explain(chroot: &Chroot, packages: &[PathBuf], results: Option<&Path>, dnf: &
     Ok(Answer::Exit(call.run(dnf.network, &["--assumeno", "install"], &shown)?))
 }
 
-fn run_script(chroot: &Chroot, script: Script, source: Option<&Path>, network: bool) -> anyhow::Result<Answer> {
+fn run_script(
+    chroot: &Chroot,
+    script: Script,
+    source: Option<&Path>,
+    network: bool,
+    bounds: &Bounds,
+) -> anyhow::Result<Answer> {
     let scene = Scene::new()?;
     let root = scene.chroot(chroot)?;
     let source = source.map(|path| scene.show(path, "source.src.rpm")).transpose()?;
@@ -135,7 +145,7 @@ fn run_script(chroot: &Chroot, script: Script, source: Option<&Path>, network: b
         // Each time: a package that was installed since may have brought its own.
         names::as_here(&root).context("cannot let the chroot resolve names as this host does")?;
     }
-    Ok(Answer::Exit(run(&mut build_user(&root, script, source.as_deref(), network)?)?))
+    Ok(Answer::Exit(run(&mut *build_user(&root, script, source.as_deref(), network, bounds)?)?))
 }
 
 fn index(folder: &Path) -> anyhow::Result<Answer> {

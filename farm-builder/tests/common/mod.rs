@@ -98,6 +98,8 @@ pub struct Build {
     pub cancel: CancellationToken,
     /// Cancel as soon as this stage begins.
     pub cancel_at: Option<Stage>,
+    /// Tell this one as soon as the log has the line `ready`.
+    pub said: Option<tokio::sync::oneshot::Sender<()>>,
     folder: TempDir,
 }
 
@@ -127,7 +129,7 @@ impl Build {
             limits: BuildLimits::default(),
             network: false,
         };
-        Self { request, cancel: CancellationToken::new(), cancel_at: None, folder }
+        Self { request, cancel: CancellationToken::new(), cancel_at: None, said: None, folder }
     }
 
     pub fn limits(mut self, change: impl FnOnce(&mut BuildLimits)) -> Self {
@@ -135,14 +137,19 @@ impl Build {
         self
     }
 
-    pub async fn run(self, driver: &impl Driver) -> Built {
+    pub async fn run(mut self, driver: &impl Driver) -> Built {
         let (sender, mut events) = mpsc::channel(64);
         let building = driver.build(self.request, sender, self.cancel.clone());
         let listening = async {
             let (mut log, mut stages, mut cancelled) = (Vec::new(), Vec::new(), None);
             while let Some(event) = events.recv().await {
                 match event {
-                    BuildEvent::Log(bytes) => log.extend_from_slice(&bytes),
+                    BuildEvent::Log(bytes) => {
+                        log.extend_from_slice(&bytes);
+                        if self.said.is_some() && String::from_utf8_lossy(&log).lines().any(|line| line == "ready") {
+                            let _ = self.said.take().map(|said| said.send(()));
+                        }
+                    }
                     BuildEvent::StageBegan(stage) => {
                         stages.push(stage);
                         if self.cancel_at == Some(stage) {
@@ -215,6 +222,22 @@ pub fn mounts_with(mark: &str) -> Vec<String> {
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let mounts = std::fs::read_to_string(entry.path().join("mountinfo")).unwrap_or_default();
         found.extend(mounts.lines().filter(|line| line.contains(mark)).map(str::to_owned));
+    }
+    found
+}
+
+/// Control groups of a build, of whatever version.
+pub fn groups_of(id: &str) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![PathBuf::from("/sys/fs/cgroup")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if entry.file_name().to_string_lossy() == format!("farm-{id}") {
+                    found.push(entry.path());
+                }
+                folders.push(entry.path());
+            }
+        }
     }
     found
 }

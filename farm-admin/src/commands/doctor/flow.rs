@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     database, finding,
     finding::{Finding, Verdict},
-    ids, kerberos,
+    ids, kerberos, limits,
     machine::Machine,
     programs, room, sandbox, servers,
 };
@@ -72,6 +72,7 @@ fn examine(farm: &FarmArgs, layout: &Layout, machine: &Machine) -> Vec<Finding> 
         Box::new(|| postgres_programs(farm, machine)),
         Box::new(|| ids::check(machine)),
         Box::new(|| sandbox::check(machine, layout.data())),
+        Box::new(|| limits::check(machine)),
         Box::new(|| room::check(machine, layout.data())),
         Box::new(|| database::check(farm, layout)),
         Box::new(|| servers::check(farm, layout)),

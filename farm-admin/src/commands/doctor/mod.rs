@@ -20,6 +20,7 @@ mod finding;
 mod flow;
 mod ids;
 mod kerberos;
+mod limits;
 mod machine;
 mod platforms;
 mod programs;

@@ -23,8 +23,9 @@ struct Needed {
     fedora: &'static str,
 }
 
-const NEEDED: [Needed; 6] = [
+const NEEDED: [Needed; 7] = [
     Needed { name: "unshare", why: "the builder makes namespaces with it", debian: "util-linux", fedora: "util-linux" },
+    Needed { name: "nsenter", why: "the builder enters them with it", debian: "util-linux", fedora: "util-linux" },
     Needed { name: "newuidmap", why: "unshare maps ids with it", debian: "uidmap", fedora: "shadow-utils" },
     Needed { name: "newgidmap", why: "unshare maps ids with it", debian: "uidmap", fedora: "shadow-utils" },
     Needed { name: "bwrap", why: "builds run under it", debian: "bubblewrap", fedora: "bubblewrap" },
@@ -152,7 +153,7 @@ mod tests {
     #[test]
     fn what_is_not_installed_is_named_with_the_command_that_installs_it() {
         let findings = verdicts(&[]);
-        assert_eq!(findings.len(), 7);
+        assert_eq!(findings.len(), 8);
         let of = |name| findings.iter().find(|finding| finding.name == name).unwrap();
         assert_eq!(of("newuidmap").cure.as_deref(), Some("apt-get install uidmap"));
         assert_eq!(of("createrepo_c").verdict, Verdict::Wrong);
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_installed_is_well_unless_it_is_too_old() {
-        let others = [("newuidmap", ""), ("newgidmap", ""), ("dnf", ""), ("createrepo_c", ""), ("rpmbuild", "")];
+        let others = ["nsenter", "newuidmap", "newgidmap", "dnf", "createrepo_c", "rpmbuild"].map(|name| (name, ""));
         let with = |unshare, bwrap| {
             let findings = verdicts(&[&others[..], &[("unshare", unshare), ("bwrap", bwrap)]].concat());
             findings.into_iter().filter(|f| f.verdict == Verdict::Wrong).map(|f| f.name).collect::<Vec<_>>()
