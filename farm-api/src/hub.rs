@@ -21,7 +21,10 @@ use farm_types::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::recipe::Recipe;
+use crate::{
+    recipe::Recipe,
+    record::{StageMark, Usage},
+};
 
 /// Name of the header that carries a lease.
 pub const LEASE_HEADER: &str = "farm-lease";
@@ -164,6 +167,12 @@ pub struct Finish {
     /// How long each stage took.
     #[serde(default)]
     pub stages: Vec<StageTime>,
+    /// Where in the log each stage begins.
+    #[serde(default)]
+    pub marks: Vec<StageMark>,
+    /// What it used up.
+    #[serde(default)]
+    pub usage: Usage,
     /// What it produced; the blobs were delivered before.
     #[serde(default)]
     pub artifacts: Vec<NewArtifact>,

@@ -47,6 +47,7 @@ pub use why::{BuilderVerdict, Why};
 use crate::{
     error::Reason,
     hub::{LogLine, StageTime},
+    record::{StageMark, Usage},
 };
 
 /// A platform.
@@ -355,6 +356,15 @@ pub struct Attempt {
     /// How long each stage took.
     #[serde(default)]
     pub stages: Vec<StageTime>,
+    /// Where in the log each stage begins; known when the attempt has ended.
+    #[serde(default)]
+    pub marks: Vec<StageMark>,
+    /// What it used up; known when the attempt has ended.
+    #[serde(default)]
+    pub usage: Usage,
+    /// What it was built in and with, a [`BuildRecord`](crate::record::BuildRecord), relative to the server.
+    #[serde(default)]
+    pub record_url: Option<String>,
     /// When it began.
     #[schema(value_type = String)]
     pub started: Timestamp,

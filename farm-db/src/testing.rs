@@ -164,6 +164,8 @@ pub fn ended(outcome: Outcome) -> Finish {
         message: String::new(),
         excerpt: Vec::new(),
         stages: Vec::new(),
+        marks: Vec::new(),
+        usage: farm_api::record::Usage::default(),
         artifacts: Vec::new(),
     }
 }

@@ -103,6 +103,8 @@ fn finish(outcome: Outcome) -> Finish {
         message: String::new(),
         excerpt: Vec::new(),
         stages: Vec::new(),
+        marks: Vec::new(),
+        usage: Usage::default(),
         artifacts: Vec::new(),
     }
 }

@@ -1,6 +1,9 @@
 //! What a builder writes proves its lease, or changes nothing.
 
-use farm_api::hub::{NewArtifact, Renew};
+use farm_api::{
+    hub::{NewArtifact, Renew},
+    record::{StageMark, Usage},
+};
 use farm_db::{DbError, blobs, queue, read, testing};
 use farm_types::{ArtifactKind, LeaseKey, LeaseToken, Outcome, Stage};
 use uuid::Uuid;
@@ -35,6 +38,24 @@ fn an_old_attempt_cannot_write_into_the_new_one() {
     assert_eq!(text(&mut conn, untouched), "none0");
     builder.finish(&mut conn, &new, Outcome::Succeeded).unwrap();
     assert_sound(&mut conn);
+}
+
+#[test]
+fn what_an_attempt_used_up_is_kept_at_its_end_and_no_later_word_changes_it() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let key = builder.claim_one(&mut conn);
+    let mut end = testing::ended(Outcome::Failed);
+    end.usage = Usage { peak_memory_bytes: Some(1 << 40), cpu_milliseconds: Some(7), written_bytes: None };
+    end.marks = vec![StageMark { stage: Stage::Build, source: Some(2), offset: 100, line: 3 }];
+    let thief = testing::builder(&mut conn, "thief");
+    let later = farm_api::hub::Finish { usage: Usage { cpu_milliseconds: Some(9), ..end.usage }, ..end.clone() };
+    assert!(matches!(queue::finish(&mut conn, thief.id, &key, &later), Err(DbError::LeaseLost(_))));
+    queue::finish(&mut conn, builder.id, &key, &end).unwrap();
+    queue::finish(&mut conn, builder.id, &key, &later).unwrap();
+    let attempt = read::task(&mut conn, farm_db::Viewer::ANYBODY, key.task).unwrap().attempts.remove(0);
+    assert_eq!((attempt.usage, attempt.marks, attempt.record_url), (end.usage, end.marks, None));
 }
 
 #[test]

@@ -115,6 +115,8 @@ impl Farm {
             message: String::new(),
             excerpt: Vec::new(),
             stages: Vec::new(),
+            marks: Vec::new(),
+            usage: farm_api::record::Usage::default(),
             artifacts,
         };
         for artifact in &finish.artifacts {

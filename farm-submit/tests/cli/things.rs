@@ -140,6 +140,9 @@ pub fn attempt(number: i32, outcome: Option<Outcome>) -> Attempt {
         stages: Vec::new(),
         started: at(2),
         finished: outcome.map(|_| at(67)),
+        marks: Vec::new(),
+        usage: farm_api::record::Usage::default(),
+        record_url: None,
         log_size: 0,
     }
 }

@@ -300,6 +300,8 @@ pub fn failure() -> Finish {
             StageTime { stage: Stage::Dependencies, milliseconds: 9_800 },
             StageTime { stage: Stage::Build, milliseconds: 31_000 },
         ],
+        marks: Vec::new(),
+        usage: farm_api::record::Usage::default(),
         artifacts: Vec::new(),
     }
 }

@@ -19,6 +19,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("enable_platform", "enable, disable"),
     ("end_upload", "upload"),
     ("finish", "finish"),
+    ("finish_with_record", "(finish writes it down, which it calls)"),
     ("forget_tokens", "(they had ended by themselves)"),
     ("hello", "hello"),
     ("known_blob", "(it changes nothing but to know who asks)"),
