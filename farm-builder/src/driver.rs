@@ -6,7 +6,11 @@
 use std::{future::Future, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
-use farm_api::{hub::LogLine, recipe::Recipe};
+use farm_api::{
+    hub::LogLine,
+    recipe::Recipe,
+    record::{BuildRecord, StageMark, Usage},
+};
 use farm_types::{ArtifactKind, Cause, Digest, FileName, Stage};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -83,6 +87,12 @@ pub struct BuildReport {
     pub outcome: BuildOutcome,
     /// How long each stage took, in the order in which they began, all sources added up.
     pub stages: Vec<(Stage, Duration)>,
+    /// Where in the log each of them begins.
+    pub marks: Vec<StageMark>,
+    /// What it used up.
+    pub usage: Usage,
+    /// What it was built in and with; none where there was no chroot yet. Its sources are the caller's to fill in, who knows them.
+    pub record: Option<BuildRecord>,
 }
 
 /// How a build ended.

@@ -161,7 +161,9 @@ impl<D: Driver> Workshop<D> {
         if let Ok(report) = &report {
             numbers::built(report);
         }
-        Delivery::of(report).map_or(End::Stopped, End::Delivery)
+        let Some(mut delivery) = Delivery::of(report) else { return End::Stopped };
+        delivery.keep_record(folder, &lease.sources, held.key.task).await;
+        End::Delivery(delivery)
     }
 
     /// Lets the driver build, and keeps what it tells.

@@ -15,8 +15,10 @@ use super::{
     files::{beside, helpers_folder, try_lock},
     helper::Helpers,
     ids::IdMap,
+    inventory::Inventories,
+    record::{Chroots, Tools},
     trees::{self, Trees},
-    watch::Journal,
+    watch::{Journal, Noted},
 };
 use crate::driver::{BuildOutcome, BuildReport, BuildRequest, Driver, DriverError, EventSink};
 
@@ -41,6 +43,8 @@ impl NativeConfig {
 pub struct NativeDriver {
     helpers: Helpers,
     trees: Trees,
+    inventories: Inventories,
+    tools: Tools,
 }
 
 impl NativeDriver {
@@ -51,7 +55,9 @@ impl NativeDriver {
             helpers_folder(&config.data.join(folder), ids.root)?;
         }
         let data = fs_err::canonicalize(&config.data)?;
-        let driver = Self { helpers: Helpers { executable: config.helper, ids, data }, trees: Trees::default() };
+        let helpers = Helpers { executable: config.helper, ids, data };
+        let (trees, inventories, tools) = (Trees::default(), Inventories::default(), Tools::default());
+        let driver = Self { helpers, trees, inventories, tools };
         driver.clean().await?;
         Ok(driver)
     }
@@ -86,7 +92,14 @@ impl NativeDriver {
         Ok(())
     }
 
-    async fn attempt(&self, request: &BuildRequest, journal: &mut Journal, cancel: &CancellationToken) -> BuildResult {
+    /// Builds, and writes down in which chroots.
+    async fn attempt(
+        &self,
+        request: &BuildRequest,
+        journal: &mut Journal,
+        cancel: &CancellationToken,
+        chroots: &mut Chroots,
+    ) -> BuildResult {
         let folder = Path::new("work").join(request.id.as_str());
         let absolute = self.helpers.data.join(&folder);
         let ready = || {
@@ -112,8 +125,11 @@ impl NativeDriver {
             tree: PathBuf::new(),
             ends: Instant::now(),
             has_results: false,
+            inventories: &self.inventories,
+            chroots: Chroots::default(),
         };
         let result = attempt.run().await;
+        *chroots = std::mem::take(&mut attempt.chroots);
         // Also when it was cancelled.
         let clock = farm_clock(&CancellationToken::new());
         trees::remove(&self.helpers, &folder, journal, &clock).await?;
@@ -132,12 +148,15 @@ impl Driver for NativeDriver {
         cancel: CancellationToken,
     ) -> Result<BuildReport, DriverError> {
         let mut journal = Journal::new(events, request.limits.log_bytes);
-        let outcome = match self.attempt(&request, &mut journal, &cancel).await {
+        let mut chroots = Chroots::default();
+        self.tools.look();
+        let outcome = match self.attempt(&request, &mut journal, &cancel, &mut chroots).await {
             Ok(packages) => BuildOutcome::Succeeded { packages },
             Err(End::Failed(failure)) => BuildOutcome::Failed(failure),
             Err(End::Cancelled) => BuildOutcome::Cancelled,
             Err(End::Fault(error)) => return Err(error),
         };
-        Ok(BuildReport { outcome, stages: journal.finish() })
+        let Noted { stages, marks, usage } = journal.finish();
+        Ok(BuildReport { outcome, stages, marks, usage, record: chroots.record(&request, &self.tools).await })
     }
 }

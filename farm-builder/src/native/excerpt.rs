@@ -72,6 +72,7 @@ pub struct Seen {
 #[derive(Debug, Default)]
 pub struct Scanner {
     line: Vec<u8>,
+    begun: bool,
     number: u64,
     seen: Seen,
 }
@@ -89,28 +90,39 @@ impl Scanner {
 
     /// Whether the last line has not ended yet.
     pub fn is_in_a_line(&self) -> bool {
-        !self.line.is_empty()
+        self.begun
     }
 
-    /// Takes the next bytes of the log and answers the stage that began in them, if any; of several the last.
-    pub fn feed(&mut self, bytes: &[u8]) -> Option<Stage> {
-        let mut stage = None;
+    /// Takes the next bytes of the log, to the end of the line with which a stage begins, or all of them. Answers how many it took, and
+    /// the stage.
+    pub fn feed(&mut self, bytes: &[u8]) -> (usize, Option<Stage>) {
+        let mut taken = 0;
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let ends = part.last() == Some(&b'\n');
+            taken += part.len();
             let room = LINE_BYTES.saturating_sub(self.line.len());
             let text = part.strip_suffix(b"\n").unwrap_or(part);
             self.line.extend_from_slice(text.get(..room).unwrap_or(text));
-            if ends {
-                stage = self.end_line().or(stage);
+            self.begun = true;
+            if part.last() == Some(&b'\n')
+                && let Some(stage) = self.end_line()
+            {
+                return (taken, Some(stage));
             }
         }
-        stage
+        (taken, None)
+    }
+
+    /// A line of the farm's own that says nothing about the build comes next; answers its number.
+    pub fn pass(&mut self) -> u64 {
+        self.number += 1;
+        self.number
     }
 
     fn end_line(&mut self) -> Option<Stage> {
         self.number += 1;
         let text = printable(&self.line);
         self.line.clear();
+        self.begun = false;
         let reached = self.seen.began;
         self.seen.read(LogLine { number: self.number, text });
         // A build may print such lines itself, but it cannot make the stages go backwards.
@@ -250,8 +262,11 @@ mod tests {
     use super::*;
 
     fn scan(text: &str) -> Scanner {
-        let mut scanner = Scanner::default();
-        scanner.feed(text.as_bytes());
+        let (mut scanner, mut rest) = (Scanner::default(), text.as_bytes());
+        while !rest.is_empty() {
+            let (taken, _) = scanner.feed(rest);
+            rest = &rest[taken..];
+        }
         scanner
     }
 
@@ -262,10 +277,10 @@ mod tests {
     #[test]
     fn stages_are_recognised_also_when_their_line_comes_in_pieces() {
         let mut scanner = Scanner::default();
-        assert_eq!(scanner.feed(b"Executing(%pr"), None);
-        assert_eq!(scanner.feed(b"ep): /bin/sh -e /var/tmp/rpm-tmp.a\n"), Some(Stage::Prep));
-        assert_eq!(scanner.feed(b"Executing(%build): /bin/sh\nExecuting(%install): /bin/sh\n"), Some(Stage::Install));
-        assert_eq!(scanner.feed(b"Executing(%prep): a liar\n"), None);
+        assert_eq!(scanner.feed(b"Executing(%pr"), (13, None));
+        assert_eq!(scanner.feed(b"ep): /bin/sh -e /var/tmp/rpm-tmp.a\n"), (35, Some(Stage::Prep)));
+        assert_eq!(scanner.feed(b"Executing(%build): /bin/sh\nand more"), (27, Some(Stage::Build)));
+        assert_eq!(scanner.feed(b"Executing(%prep): a liar\n"), (25, None));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::{
     ids::IdMap,
     watch::{Clock, FollowError, Journal, Stop},
 };
-use crate::sandbox::{ARGUMENT, Answer, Order};
+use crate::sandbox::{ARGUMENT, Answer, Order, Reply};
 
 /// The longest answer.
 const ANSWER_BYTES: u64 = 16 << 20;
@@ -73,7 +73,12 @@ impl Helpers {
             Err(FollowError::Stop(stop)) => Ok(StepEnd::Stopped(stop)),
             Err(FollowError::Io(error)) => Err(error),
             Ok(None) => Err(io::Error::other(format!("the helper died ({status}); the log says why"))),
-            Ok(Some(answer)) => Ok(StepEnd::Answer(answer)),
+            Ok(Some(reply)) => {
+                if matches!(order, Order::Run { .. }) {
+                    journal.used(reply.usage);
+                }
+                Ok(StepEnd::Answer(reply.answer))
+            }
         }
     }
 
@@ -101,7 +106,7 @@ impl Helpers {
 }
 
 /// Reads the answer; `None` if the helper died without one.
-async fn read_answer(socket: &mut UnixStream) -> io::Result<Option<Answer>> {
+async fn read_answer(socket: &mut UnixStream) -> io::Result<Option<Reply>> {
     let mut line = Vec::new();
     BufReader::new(socket.take(ANSWER_BYTES)).read_until(b'\n', &mut line).await?;
     if line.is_empty() {

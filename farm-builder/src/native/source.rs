@@ -58,6 +58,7 @@ impl<'a, 'b> Source<'a, 'b> {
         if needs.iter().any(|need| need.name == DYNAMIC) {
             self.dynamic_requires().await?;
         }
+        self.note_buildroot(&needs).await?;
         match self.run(Script::Build).await? {
             0 => {}
             MISSING_REQUIRES => return Err(End::of_rpmbuild(self.attempt.journal, MISSING_REQUIRES)),
@@ -68,6 +69,17 @@ impl<'a, 'b> Source<'a, 'b> {
             return Err(self.attempt.failed(Cause::Install, "rpmbuild succeeded and made no package"));
         }
         self.keep("results").await
+    }
+
+    /// Writes down what is installed now that the build begins.
+    async fn note_buildroot(&mut self, needs: &[Dependency]) -> Result<(), End> {
+        // Where nothing was needed, nothing was installed.
+        let bare = needs.iter().all(|need| need.is_rpmlib() && need.name != DYNAMIC);
+        let same = bare.then(|| self.chroot.tree.clone());
+        let inventories = self.attempt.inventories;
+        let packages = inventories.of(self.attempt, &self.chroot, same.as_deref()).await?;
+        self.attempt.note_buildroot(self.position, Vec::new(), packages.to_vec());
+        Ok(())
     }
 
     /// Unpacks the source package and packs it again with the platform's macros; answers what that says it needs.
@@ -139,7 +151,7 @@ impl<'a, 'b> Source<'a, 'b> {
         if needs.is_empty() {
             return Ok(());
         }
-        let package = self.needs_package(&format!("farm-build-requires-{}-{round}", self.label), &needs)?;
+        let package = self.needs_package(&format!("{}{}-{round}", needs::ALL, self.label), &needs)?;
         self.attempt.journal.begin(false);
         if self.dnf(vec![package], false).await? == 0 {
             return Ok(());

@@ -3,7 +3,7 @@
 //! It is root of a user namespace whose ids belong to nobody on the host, and process 1 of its own process namespace; so
 //! whatever its step starts, scriptlets of packages included, has no right on the host and ends when it ends, mounts and all.
 //! Its standard input is its own executable (see `native/helper.rs`), its standard error the log, and its standard output a
-//! socket: one line with the [`Order`] comes in, one line with the [`Answer`] goes out, and as long as the socket is open the daemon
+//! socket: one line with the [`Order`] comes in, one line with the [`Reply`] goes out, and as long as the socket is open the daemon
 //! is alive and wants the step.
 
 mod collect;
@@ -12,6 +12,7 @@ mod names;
 mod order;
 mod scene;
 mod steps;
+mod usage;
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -26,7 +27,7 @@ use nix::sys::{
     signal::Signal,
 };
 
-pub use order::{Answer, Chroot, Collect, Collection, Dnf, Order, Script};
+pub use order::{Answer, Chroot, Collect, Collection, Dnf, Order, Reply, Script};
 
 /// What programs that embed the builder are started with to become its helper: their first and only argument.
 pub const ARGUMENT: &str = "sandbox";
@@ -67,7 +68,7 @@ fn serve() -> anyhow::Result<()> {
         Ok(answer) => answer,
         Err(error) => Answer::Broken(format!("{error:#}")),
     };
-    let mut line = serde_json::to_vec(&answer)?;
+    let mut line = serde_json::to_vec(&Reply { answer, usage: usage::of_programs() })?;
     line.push(b'\n');
     (&socket).write_all(&line).context("cannot answer the daemon")
 }

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use farm_api::record::Usage;
 use serde::{Deserialize, Serialize};
 
 /// One step of work for one helper process.
@@ -39,6 +40,11 @@ pub enum Order {
         dnf: Dnf,
         /// Do not install: only say what would be in the way.
         explain: bool,
+    },
+    /// Say which packages are installed in a chroot.
+    Inventory {
+        /// The chroot.
+        chroot: Chroot,
     },
     /// Run a script as the build user in a chroot.
     Run {
@@ -118,6 +124,15 @@ pub enum Collect {
     Binaries,
 }
 
+/// The line with which a helper ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// What came of the order.
+    pub answer: Answer,
+    /// What its programs used up.
+    pub usage: Usage,
+}
+
 /// What the helper answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
@@ -125,6 +140,8 @@ pub enum Answer {
     Done,
     /// The program that did it ended with this status.
     Exit(i32),
+    /// The packages, as the rpm of the chroot prints them.
+    Inventory(String),
     /// What was picked.
     Collected(Collection),
     /// It could not be done.

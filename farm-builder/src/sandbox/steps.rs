@@ -20,6 +20,12 @@ const FIRST_RPMDB: &str = "/usr/lib/sysimage/rpm";
 /// Runs as root of a new tree: adds the build user, and prints where the platform's rpm has its database.
 const PREPARE: &str = include_str!("prepare.sh");
 
+/// Prints what is installed, a package a line. An old rpm knows no SHA-256 of headers.
+const INVENTORY: &str = r"
+start='%{NAME}\t%|EPOCH?{%{EPOCH}}|\t%{VERSION}\t%{RELEASE}\t%|ARCH?{%{ARCH}}|\t'
+rpm -qa --qf ${start}'%|SHA256HEADER?{%{SHA256HEADER}}|\n' 2> /dev/null || rpm -qa --qf ${start}'\n'
+";
+
 pub fn carry_out(order: Order) -> anyhow::Result<Answer> {
     match order {
         Order::Refresh { cache, dnf } => refresh(&cache, &dnf),
@@ -27,6 +33,7 @@ pub fn carry_out(order: Order) -> anyhow::Result<Answer> {
         Order::Install { chroot, packages, results, dnf, explain } => {
             install(&chroot, &packages, results.as_deref(), &dnf, explain)
         }
+        Order::Inventory { chroot } => inventory(&chroot),
         Order::Run { chroot, script, source, network } => run_script(&chroot, script, source.as_deref(), network),
         Order::Collect { chroot, kind, into, most_bytes } => {
             Ok(Answer::Collected(collect::collect(&chroot.changes.join("upper"), kind, &into, most_bytes)?))
@@ -112,6 +119,13 @@ fn run_script(chroot: &Chroot, script: Script, source: Option<&Path>, network: b
         names::as_here(&root).context("cannot let the chroot resolve names as this host does")?;
     }
     Ok(Answer::Exit(run(&mut build_user(&root, script, source.as_deref(), network)?)?))
+}
+
+fn inventory(chroot: &Chroot) -> anyhow::Result<Answer> {
+    let root = Scene::new()?.chroot(chroot)?;
+    let listed = chroot_root(&root, INVENTORY)?.stdout(Stdio::piped()).output().context("cannot start bwrap")?;
+    anyhow::ensure!(listed.status.success(), "the rpm of the chroot cannot list what is installed; the log says why");
+    Ok(Answer::Inventory(String::from_utf8_lossy(&listed.stdout).into_owned()))
 }
 
 /// Removes from a shared cache what dnf has kept of one build's own repository.
