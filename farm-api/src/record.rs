@@ -3,7 +3,9 @@
 //! The [`BuildRecord`] is the artifact `buildroot.json` of kind `manifest`: there as soon as there was a chroot, whether the
 //! package was built or not. The [`Usage`] and the [`StageMark`]s come with the end of the attempt.
 
-use farm_types::{Digest, PlatformName, Stage};
+use std::collections::BTreeMap;
+
+use farm_types::{AttemptNumber, Digest, JobId, PlatformName, Stage, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -179,6 +181,99 @@ pub struct Tool {
     pub version: String,
 }
 
+/// What a source was built in, and what has changed since the package was built before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BuildrootView {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt.
+    pub attempt: AttemptNumber,
+    /// The position of the source.
+    pub source: u32,
+    /// All that was installed; nothing where the chroot of that source was not finished.
+    pub packages: Vec<Package>,
+    /// The last build before that succeeded, of the same package on the same platform, in another job.
+    pub since: Option<EarlierBuild>,
+    /// What has changed since then.
+    pub changes: Vec<PackageChange>,
+    /// The whole record, a [`BuildRecord`], relative to the server.
+    pub record_url: String,
+}
+
+/// An earlier build of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EarlierBuild {
+    /// Its job.
+    pub job: JobId,
+    /// Its task.
+    pub task: TaskId,
+    /// `name-[epoch:]version-release` of the source.
+    pub nevr: Option<String>,
+}
+
+/// A package that is another one now, came, or went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PackageChange {
+    /// Its name.
+    pub name: String,
+    /// Its architecture.
+    pub arch: Option<String>,
+    /// `[epoch:]version-release` before; absent if it was not there.
+    pub before: Option<String>,
+    /// The same now; the same text too, if it was built anew under its old name.
+    pub now: Option<String>,
+}
+
+/// What has changed between two lists of packages, by name.
+#[must_use]
+pub fn changes(before: &[Package], now: &[Package]) -> Vec<PackageChange> {
+    // What is there in both is no news. (Of some packages, like kernels and keys, there are several of one name.)
+    let same = |one: &Package, other: &Package| {
+        let name = |package: &Package| (package.name.clone(), package.evr(), package.arch.clone());
+        name(one) == name(other) && (one.digest == other.digest || one.digest.is_none() || other.digest.is_none())
+    };
+    let without = |all: &[Package], others: &[Package]| -> Vec<Package> {
+        let known = by_name(others);
+        let is_news = |package: &&Package| {
+            !known.get(package.name.as_str()).is_some_and(|known| known.iter().any(|other| same(package, other)))
+        };
+        all.iter().filter(is_news).cloned().collect()
+    };
+    let (gone, come) = (without(before, now), without(now, before));
+    let mut changes: Vec<PackageChange> = Vec::new();
+    let mut come_by_name = by_name(&come);
+    for package in &gone {
+        let successors = come_by_name.get_mut(package.name.as_str());
+        let successor = successors.and_then(|all| {
+            let at = all.iter().position(|other| other.arch == package.arch).unwrap_or_default();
+            (at < all.len()).then(|| all.remove(at))
+        });
+        changes.push(PackageChange {
+            name: package.name.clone(),
+            arch: successor.map_or(package.arch.clone(), |successor| successor.arch.clone()),
+            before: Some(package.evr()),
+            now: successor.map(Package::evr),
+        });
+    }
+    let new = come_by_name.into_values().flatten().map(|package| PackageChange {
+        name: package.name.clone(),
+        arch: package.arch.clone(),
+        before: None,
+        now: Some(package.evr()),
+    });
+    changes.extend(new);
+    changes.sort_by(|one, other| one.name.cmp(&other.name));
+    changes
+}
+
+fn by_name(packages: &[Package]) -> BTreeMap<&str, Vec<&Package>> {
+    let mut map = BTreeMap::<_, Vec<_>>::new();
+    for package in packages {
+        map.entry(package.name.as_str()).or_default().push(package);
+    }
+    map
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +285,37 @@ mod tests {
         let both = Usage { peak_memory_bytes: Some(7), cpu_milliseconds: Some(11), written_bytes: Some(3) };
         assert_eq!(one.and(other), both);
         assert_eq!(one.and(Usage::default()), one);
+    }
+
+    fn package(nevra: &str, digest: u8) -> Package {
+        let (nevr, arch) = nevra.rsplit_once('.').unwrap();
+        let [release, version, name] = nevr.rsplitn(3, '-').collect::<Vec<_>>().try_into().unwrap();
+        Package {
+            name: name.to_owned(),
+            epoch: None,
+            version: version.to_owned(),
+            release: release.to_owned(),
+            arch: Some(arch.to_owned()),
+            digest: Some(Digest::from_bytes([digest; 32])),
+            repository: None,
+        }
+    }
+
+    #[test]
+    fn what_changed_is_what_is_other_came_or_went() {
+        let before = ["gcc-14-1.x", "bash-5-1.x", "make-4-1.x", "zlib-1-1.x", "kernel-1-1.x", "kernel-2-1.x"];
+        let before = before.map(|nevra| package(nevra, 1));
+        let mut now = ["gcc-15-1.x", "bash-5-1.x", "zlib-1-1.x", "perl-5-1.x", "kernel-2-1.x", "kernel-3-1.x"]
+            .map(|nevra| package(nevra, 1));
+        now[2].digest = Some(Digest::from_bytes([2; 32]));
+        let changes: Vec<_> = changes(&before, &now)
+            .into_iter()
+            .map(|change| {
+                format!("{} {} {}", change.name, change.before.unwrap_or_default(), change.now.unwrap_or_default())
+            })
+            .collect();
+        assert_eq!(changes, ["gcc 14-1 15-1", "kernel 1-1 3-1", "make 4-1 ", "perl  5-1", "zlib 1-1 1-1"]);
+        assert_eq!(super::changes(&now, &now), []);
     }
 
     #[test]
