@@ -99,6 +99,7 @@ async fn measure(web: &str, hub: &str, token: &Token, samples: usize) -> Vec<Dur
             timeout_seconds: None,
             after: None,
             network: false,
+            like: None,
         };
         let began = Instant::now();
         people.create_job(&job).await.unwrap();

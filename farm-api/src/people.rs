@@ -26,6 +26,7 @@
 //! | `POST /api/v1/jobs/{id}/retry` | [`Retry`] | [`Job`] |
 //! | `GET /api/v1/tasks/{id}` | | [`Task`] |
 //! | `GET /api/v1/tasks/{id}/why` | | [`Why`] |
+//! | `GET /api/v1/tasks/{id}/buildroot` | `attempt=N` `source=N` | [`BuildrootView`](crate::record::BuildrootView) |
 //! | `GET /api/v1/tasks/{id}/log` | `attempt=N` `start=BYTES` `follow=true` | the log as plain text |
 //! | `GET /artifacts/{id}/{name}` | | the file, with Range and ETag |
 
@@ -180,6 +181,10 @@ pub struct NewJob {
     /// Let its builds use the network: takes the right `network`, and platforms that allow it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network: bool,
+    /// Build with the very packages that this task was built with, on its platform; of a job of one source. It fails where the
+    /// repositories do not have them all any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<TaskId>,
 }
 
 /// A source of a job.
@@ -254,6 +259,9 @@ pub struct Job {
     pub targets: String,
     /// The job it comes after.
     pub after: Option<JobId>,
+    /// The build whose packages it is built with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<Like>,
     /// How it stands.
     pub progress: Progress,
     /// Tasks that succeeded, for “3 of 4 built”.
@@ -278,6 +286,15 @@ pub struct Job {
     pub tasks: Vec<Task>,
     /// Its page, relative to the server.
     pub url: String,
+}
+
+/// A build whose packages another one is built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Like {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt.
+    pub attempt: AttemptNumber,
 }
 
 /// A source of a job.

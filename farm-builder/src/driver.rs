@@ -9,7 +9,7 @@ use bytes::Bytes;
 use farm_api::{
     hub::LogLine,
     recipe::Recipe,
-    record::{BuildRecord, StageMark, Usage},
+    record::{BuildRecord, Package, StageMark, Usage},
 };
 use farm_types::{ArtifactKind, Cause, Digest, FileName, Stage};
 use tokio::sync::mpsc;
@@ -42,6 +42,8 @@ pub struct BuildRequest {
     pub limits: BuildLimits,
     /// Whether the build may use the network of the host, if its platform lets builds do so. Else it has a loopback of its own.
     pub network: bool,
+    /// The packages that must be installed, exactly these, where an earlier build is done again.
+    pub like: Option<Vec<Package>>,
 }
 
 /// What a build may use up.

@@ -97,3 +97,37 @@ head -c 30M /dev/zero > file";
     assert!(more(|usage| usage.cpu_milliseconds) > 200, "{idle:?} {busy:?}");
     assert!(more(|usage| usage.written_bytes) >= 30 << 20, "{idle:?} {busy:?}");
 }
+
+#[tokio::test]
+async fn a_build_is_done_again_with_the_very_packages_or_says_which_are_gone() {
+    let driver = driver(shared_data()).await;
+    let needs = script(&[("PREAMBLE", "BuildRequires: bison")]);
+    let first = Build::new("mini12", &[&needs]).run(&driver).await;
+    let packages = record(&first).buildroots[0].packages.clone();
+    let again = |packages: Vec<Package>| {
+        let mut build = Build::new("mini12", &[&needs]);
+        build.request.like = Some(packages);
+        build.run(&driver)
+    };
+    let same = again(packages.clone()).await;
+    same.packages();
+    let names =
+        |packages: &[Package]| packages.iter().map(|package| (package.nevra(), package.digest)).collect::<Vec<_>>();
+    assert_eq!(names(&record(&same).buildroots[0].packages), names(&packages));
+    assert_ne!(record(&same).base, record(&first).base);
+
+    let change = |change: fn(&mut Package)| {
+        let mut packages = packages.clone();
+        change(packages.iter_mut().find(|package| package.name == "bison").unwrap());
+        packages
+    };
+    let gone = again(change(|bison| bison.version.push_str(".99"))).await;
+    let failure = gone.failure();
+    assert_eq!((failure.cause, failure.stage), (Cause::Dependencies, Stage::Chroot), "{failure:?}");
+    assert!(failure.message.contains("do not have any more: bison-"), "{failure:?}");
+
+    let other = again(change(|bison| bison.digest = Some("00".repeat(32).parse().unwrap()))).await;
+    let failure = other.failure();
+    assert_eq!((failure.cause, failure.stage), (Cause::Dependencies, Stage::Dependencies), "{failure:?}");
+    assert!(failure.message.contains("is another build of that name"), "{failure:?}");
+}

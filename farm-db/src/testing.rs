@@ -185,6 +185,7 @@ pub fn submission(conn: &mut PgConnection, principal: &str) -> Submission {
         timeout_seconds: None,
         after: None,
         network: false,
+        like: None,
         sources: vec![("hello-1-1.src.rpm".to_owned(), source)],
     }
 }

@@ -1,5 +1,6 @@
 SET LOCAL ROLE farm_owner;
-DROP FUNCTION farm.finish_with_record;
+DROP FUNCTION farm.finish_with_record, farm.likes, farm.leased_like, farm.like_of, farm.build_like;
+ALTER TABLE farm.job DROP COLUMN like_attempt, DROP COLUMN like_task;
 DROP VIEW farm.attempt_view;
 ALTER TABLE farm.attempt DROP COLUMN marks, DROP COLUMN written_bytes, DROP COLUMN cpu_milliseconds, DROP COLUMN peak_memory_bytes;
 CREATE VIEW farm.attempt_view AS

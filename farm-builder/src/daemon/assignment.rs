@@ -18,7 +18,7 @@ use super::{
     delivery::Delivery,
     hub::{Hub, Setback, insist},
     numbers,
-    sources::{FetchError, fetch},
+    sources::{FetchError, fetch, fetch_like},
 };
 use crate::driver::{BuildEvent, BuildLimits, BuildReport, BuildRequest, Driver, DriverError};
 
@@ -134,8 +134,17 @@ impl<D: Driver> Workshop<D> {
     /// Gets the sources and builds them.
     async fn build(&self, held: &Held, lease: &Lease, folder: &Path, spool: &mut Spool) -> End {
         spool.stage(Stage::Fetch);
-        let sources = match fetch(&self.hub, &held.key, &lease.sources, folder, held.order.token()).await {
-            Ok(sources) => sources,
+        let fetched = async {
+            let stop = held.order.token();
+            let sources = fetch(&self.hub, &held.key, &lease.sources, folder, stop).await?;
+            let like = match &lease.like {
+                Some(like) => Some(fetch_like(&self.hub, &held.key, like, folder, stop).await?),
+                None => None,
+            };
+            Ok((sources, like))
+        };
+        let (sources, like) = match fetched.await {
+            Ok(fetched) => fetched,
             Err(FetchError::Hub(Setback::LeaseLost)) => {
                 held.order.give(Why::Gone(Outcome::Lost));
                 return End::Stopped;
@@ -154,6 +163,7 @@ impl<D: Driver> Workshop<D> {
                 results: folder.join("results"),
                 limits: self.limits(lease),
                 network: lease.network,
+                like,
             },
             Err(error) => return fetch_failed(format!("cannot name the build's folder: {error}")),
         };

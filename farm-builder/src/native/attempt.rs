@@ -66,7 +66,14 @@ impl Attempt<'_> {
         }
         self.bring_sources().await?;
         let clock = farm_clock(self.cancel);
-        self.tree = self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?;
+        self.tree = match &self.request.like {
+            None => self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?,
+            Some(like) => {
+                let recipe = self.recipe_like(like)?;
+                let tree = self.trees.ready(self.helpers, &recipe, self.journal, &clock).await;
+                tree.map_err(|end| self.end_like(end))?
+            }
+        };
         self.note_base();
         // Waiting for the base tree is not the package's fault.
         self.ends = Instant::now() + self.request.limits.timeout;

@@ -12,6 +12,7 @@ mod files;
 mod helper;
 mod ids;
 mod inventory;
+mod like;
 mod needs;
 mod recipe;
 mod record;

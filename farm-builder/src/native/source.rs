@@ -79,7 +79,10 @@ impl<'a, 'b> Source<'a, 'b> {
         let inventories = self.attempt.inventories;
         let packages = inventories.of(self.attempt, &self.chroot, same.as_deref()).await?;
         self.attempt.note_buildroot(self.position, Vec::new(), packages.to_vec());
-        Ok(())
+        match &self.attempt.request.like {
+            Some(like) => self.attempt.check_like(like, &packages),
+            None => Ok(()),
+        }
     }
 
     /// Unpacks the source package and packs it again with the platform's macros; answers what that says it needs.

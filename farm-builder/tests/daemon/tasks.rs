@@ -68,6 +68,24 @@ async fn a_job_that_may_use_the_network_reaches_what_listens_on_the_host_and_ano
 }
 
 #[tokio::test]
+async fn a_job_is_built_with_the_packages_of_an_earlier_task() {
+    let farm = Farm::start();
+    let _builder = farm.builder("again", "");
+    let source = [srpm("small", SMALL, &[])];
+    let first = farm.job(&source).await;
+    assert_eq!(farm.ended(first).await, "succeeded");
+    let task = farm.ask(first, "SELECT id FROM farm.task WHERE job_id = $1").unwrap().parse().unwrap();
+    let again = farm.job_with(&source, |new| {
+        new.like = Some(task);
+        new.targets = "mini12-x86_64".to_owned();
+    });
+    let again = again.await;
+    assert_eq!(farm.ended(again).await, "succeeded", "{}", farm.log(again).await);
+    let packages = |record: farm_api::record::BuildRecord| record.buildroots[0].packages.clone();
+    assert_eq!(packages(farm.record(again).await), packages(farm.record(first).await));
+}
+
+#[tokio::test]
 async fn two_tasks_are_built_side_by_side_and_nothing_is_left_on_the_disk() {
     let farm = Farm::start();
     let mut builder = farm.builder("pair", "slots = 2");

@@ -4,7 +4,11 @@ use farm_api::{
     hub::{NewArtifact, Renew},
     record::{StageMark, Usage},
 };
-use farm_db::{DbError, blobs, queue, read, testing};
+use farm_db::{
+    DbError, blobs,
+    intake::{self, Submission},
+    queue, read, testing,
+};
 use farm_types::{ArtifactKind, LeaseKey, LeaseToken, Outcome, Stage};
 use uuid::Uuid;
 
@@ -56,6 +60,38 @@ fn what_an_attempt_used_up_is_kept_at_its_end_and_no_later_word_changes_it() {
     queue::finish(&mut conn, builder.id, &key, &later).unwrap();
     let attempt = read::task(&mut conn, farm_db::Viewer::ANYBODY, key.task).unwrap().attempts.remove(0);
     assert_eq!((attempt.usage, attempt.marks, attempt.record_url), (end.usage, end.marks, None));
+}
+
+#[test]
+fn a_job_is_built_like_a_task_that_has_a_record_on_its_platform_and_its_builder_alone_gets_that() {
+    let (_db, mut conn) = database();
+    let (owner, thief) = (testing::builder(&mut conn, "owner"), testing::builder(&mut conn, "thief"));
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let first = owner.claim_one(&mut conn);
+    let like = |conn: &mut _, targets: &str| {
+        let new = testing::submission(conn, "alice");
+        intake::submit(conn, &Submission { like: Some(first.task), targets: targets.to_owned(), ..new })
+    };
+    assert!(matches!(like(&mut conn, PLATFORM), Err(DbError::NotFound(_))), "there is no record yet");
+    let digest = testing::digest();
+    queue::deliver(&mut conn, owner.id, &first, &digest, 7).unwrap();
+    let record = NewArtifact { kind: ArtifactKind::Manifest, name: "buildroot.json".parse().unwrap(), digest, size: 7 };
+    let end = farm_api::hub::Finish { artifacts: vec![record], ..testing::ended(Outcome::Succeeded) };
+    queue::finish(&mut conn, owner.id, &first, &end).unwrap();
+    assert!(matches!(like(&mut conn, "auto"), Err(DbError::Conflict(_))), "another platform");
+    assert_eq!(text(&mut conn, "SELECT count(*)::text AS text FROM farm.job"), "1", "a refused job is there");
+    let (job, _) = like(&mut conn, PLATFORM).unwrap();
+    testing::accept(&mut conn, job, &[PLATFORM]);
+    let plain = testing::accepted(&mut conn, &[PLATFORM]);
+    let claimed = queue::claim(&mut conn, owner.id, owner.instance, 2, 60).unwrap();
+    for task in claimed {
+        let expected = (task.job == job).then_some(digest);
+        assert_eq!(task.like.map(|like| like.digest), expected, "job {}", task.job);
+        assert_eq!(queue::like(&mut conn, owner.id, &task.key).ok(), expected);
+        assert!(matches!(queue::like(&mut conn, thief.id, &task.key), Err(DbError::LeaseLost(_))));
+    }
+    let shown = |conn: &mut _, job| read::job(conn, farm_db::Viewer::ANYBODY, job).unwrap().like.map(|like| like.task);
+    assert_eq!((shown(&mut conn, job), shown(&mut conn, plain)), (Some(first.task), None));
 }
 
 #[test]

@@ -148,6 +148,7 @@ impl Farm {
             timeout_seconds: None,
             after: None,
             network: false,
+            like: None,
             sources: vec![("hello-1-1.src.rpm".to_owned(), source)],
         };
         intake::submit(conn, &submission).unwrap();

@@ -9,7 +9,11 @@ use farm_db::read;
 use farm_types::{JobId, PlatformName, TaskId};
 use serde::Serialize;
 
-use super::{Page, templates::render};
+use super::{
+    Page,
+    filters::{bytes, duration},
+    templates::render,
+};
 use crate::{
     App, buildroot,
     extract::{Name, Query},
@@ -87,6 +91,16 @@ pub async fn page(
 /// The fields of an object, each as a word and its value.
 fn lines(value: Option<&serde_json::Value>) -> Vec<(String, String)> {
     let Some(fields) = value.and_then(serde_json::Value::as_object) else { return Vec::new() };
-    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    fields.iter().map(|(name, value)| (name.replace('_', " "), text(value))).collect()
+    fields.iter().map(|(name, value)| line(name, value)).collect()
+}
+
+/// A field with its unit, which is the last word of its name, where that says one.
+fn line(name: &str, value: &serde_json::Value) -> (String, String) {
+    let (word, text) = match (name.rsplit_once('_'), value.as_u64(), value.as_str()) {
+        (Some((word, "bytes")), Some(number), _) => (word, bytes(number)),
+        (Some((word, "seconds")), Some(number), _) => (word, duration(i64::try_from(number).unwrap_or(i64::MAX))),
+        (_, _, Some(text)) => (name, text.to_owned()),
+        _ => (name, value.to_string()),
+    };
+    (word.replace('_', " "), text)
 }

@@ -3,10 +3,10 @@
 use axum::http::StatusCode;
 use farm_api::{
     hub::Finish,
-    people::Task,
+    people::{Job, Like, NewJob, Task},
     record::{BuildrootView, StageMark},
 };
-use farm_types::{ArtifactKind, Outcome, Stage, TaskId};
+use farm_types::{ArtifactKind, AttemptNumber, Outcome, Stage, TaskId};
 
 use crate::farm::{Farm, artifact, failed_build, failure, gzip, record};
 
@@ -40,7 +40,8 @@ async fn what_has_changed_since_the_last_success_of_the_package_on_the_platform_
         view.changes.iter().map(|c| (c.name.as_str(), c.before.as_deref(), c.now.as_deref())).collect();
     assert_eq!(changes, [("gcc", Some("14-1"), Some("15-1")), ("sed", None, Some("4-1"))]);
     let html = farm.get(&format!("/tasks/{last}/buildroot")).await.text();
-    for words in ["zlib-1-1 in job 1", "14-1", "15-1", "was not there", "1764118000", "farm-builder", "timeout seconds"]
+    for words in
+        ["zlib-1-1 in job 1", "14-1", "15-1", "was not there", "1764118000", "farm-builder", "2 h 0 min", "8.0 GiB"]
     {
         assert!(html.contains(words), "{words} is not in {html}");
     }
@@ -73,6 +74,29 @@ async fn what_is_no_record_is_not_shown_as_one_and_what_a_record_says_does_nothi
     let answer = farm.get(&format!("/tasks/{}/buildroot", key.task)).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND, "{}", answer.text());
     assert!(answer.text().contains("none that this version can read"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_job_may_be_handed_in_to_be_built_like_a_task_and_says_so() {
+    let farm = Farm::new();
+    let task = built(&farm, "zlib-1-1.src.rpm", &["bash-5-1.x86_64"], true).await;
+    let new = farm.request(&["zlib-1-1.src.rpm"]).await;
+    let request = |target: &str, like| NewJob {
+        key: target.parse().unwrap(),
+        targets: vec![target.to_owned()],
+        like: Some(like),
+        ..new.clone()
+    };
+    let answer = farm.post("/api/v1/jobs", &request("f13-x86_64", task)).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+    let job: Job = answer.json();
+    assert_eq!(job.like, Some(Like { task, attempt: AttemptNumber(1) }));
+    let html = farm.get(&job.url).await.text();
+    assert!(html.contains(&format!("/tasks/{task}/buildroot?attempt=1")), "{html}");
+    for (target, like, status) in [("f14-x86_64", task, 409), ("auto", task, 409), ("all", TaskId(99), 404)] {
+        let answer = farm.post("/api/v1/jobs", &request(target, like)).await;
+        assert_eq!(answer.status.as_u16(), status, "{target}: {}", answer.text());
+    }
 }
 
 #[tokio::test]

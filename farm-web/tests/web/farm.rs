@@ -171,6 +171,7 @@ impl Farm {
             timeout_seconds: None,
             after: None,
             network: false,
+            like: None,
         }
     }
 

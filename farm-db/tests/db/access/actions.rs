@@ -10,6 +10,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("accept", "accept"),
     ("append_log", "(a piece of a log decides nothing)"),
     ("begin_upload", "begin upload"),
+    ("build_like", "build like"),
     ("builder_log_in", "log in"),
     ("caller_by_principal", "(who comes for the first time is known from then on, and does nothing yet)"),
     ("caller_by_token", "(only when a token was used last)"),
