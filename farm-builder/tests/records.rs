@@ -7,7 +7,7 @@ use farm_api::record::{BuildRecord, Package};
 use farm_types::{Cause, Stage};
 
 fn record(built: &common::Built) -> &BuildRecord {
-    built.result.as_ref().unwrap().record.as_ref().expect("there is no record")
+    built.result.as_ref().ok().and_then(|report| report.record.as_ref()).unwrap_or_else(|| panic!("{:?}", built.result))
 }
 
 fn find<'p>(packages: &'p [Package], name: &str) -> &'p Package {

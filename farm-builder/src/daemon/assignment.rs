@@ -41,7 +41,7 @@ pub struct Workshop<D> {
 #[derive(Debug)]
 enum End {
     /// It has to be brought to the hub.
-    Delivery(Delivery),
+    Delivery(Box<Delivery>),
     /// Nothing of it is wanted.
     Stopped,
 }
@@ -173,7 +173,7 @@ impl<D: Driver> Workshop<D> {
         }
         let Some(mut delivery) = Delivery::of(report) else { return End::Stopped };
         delivery.keep_record(folder, &lease.sources, held.key.task).await;
-        End::Delivery(delivery)
+        End::Delivery(Box::new(delivery))
     }
 
     /// Lets the driver build, and keeps what it tells.
@@ -223,5 +223,6 @@ impl<D: Driver> Workshop<D> {
 }
 
 fn fetch_failed(why: String) -> End {
-    End::Delivery(Delivery::fault(Cause::Internal, Stage::Fetch, format!("the sources could not be fetched: {why}")))
+    let fault = Delivery::fault(Cause::Internal, Stage::Fetch, format!("the sources could not be fetched: {why}"));
+    End::Delivery(Box::new(fault))
 }
