@@ -157,6 +157,11 @@ impl Driver for NativeDriver {
             Err(End::Fault(error)) => return Err(error),
         };
         let Noted { stages, marks, usage } = journal.finish();
-        Ok(BuildReport { outcome, stages, marks, usage, record: chroots.record(&request, &self.tools).await })
+        let record = match outcome {
+            // Whoever has told it to end does not wait for what is not wanted.
+            BuildOutcome::Cancelled => None,
+            _ => chroots.record(&request, &self.tools).await,
+        };
+        Ok(BuildReport { outcome, stages, marks, usage, record })
     }
 }
