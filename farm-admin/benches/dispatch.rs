@@ -99,6 +99,7 @@ async fn measure(web: &str, hub: &str, token: &Token, samples: usize) -> Vec<Dur
             timeout_seconds: None,
             after: None,
             network: false,
+            like: None,
         };
         let began = Instant::now();
         people.create_job(&job).await.unwrap();
@@ -114,6 +115,8 @@ async fn measure(web: &str, hub: &str, token: &Token, samples: usize) -> Vec<Dur
             message: String::new(),
             excerpt: Vec::new(),
             stages: Vec::new(),
+            marks: Vec::new(),
+            usage: farm_api::record::Usage::default(),
             artifacts: Vec::new(),
         };
         let key = claimed.leases[0].key.to_header();

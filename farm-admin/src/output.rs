@@ -28,7 +28,7 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) {
 }
 
 /// A text with everything escaped that is not plainly visible, so that nothing in it moves the cursor or hides.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

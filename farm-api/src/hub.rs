@@ -9,6 +9,7 @@
 //! | `POST /hub/v1/renew` | [`Renew`] | [`Renewed`], after at most `wait_seconds`, at once when a lease is gone |
 //! | `POST /hub/v1/stage` | [`StageBegan`] | 204 |
 //! | `GET /hub/v1/sources/{position}` | | the bytes |
+//! | `GET /hub/v1/record` | | the record to build like, as JSON; 404 where there is none |
 //! | `PUT /hub/v1/log?start=N` | raw bytes of the log from offset N | [`LogTaken`] |
 //! | `PUT /hub/v1/blobs/{sha256}` | the bytes, with Content-Length | 204; 200 when it was there |
 //! | `POST /hub/v1/finish` | [`Finish`] | 204 |
@@ -21,7 +22,10 @@ use farm_types::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::recipe::Recipe;
+use crate::{
+    recipe::Recipe,
+    record::{StageMark, Usage},
+};
 
 /// Name of the header that carries a lease.
 pub const LEASE_HEADER: &str = "farm-lease";
@@ -86,6 +90,18 @@ pub struct Lease {
     /// Whether the build may use the network.
     #[serde(default)]
     pub network: bool,
+    /// The record of the build with whose packages this one has to be built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<LeaseRecord>,
+}
+
+/// The record of another build, a [`BuildRecord`](crate::record::BuildRecord), to be fetched under the lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRecord {
+    /// Its SHA-256, to be verified.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
 }
 
 /// One SRPM to build.
@@ -164,6 +180,12 @@ pub struct Finish {
     /// How long each stage took.
     #[serde(default)]
     pub stages: Vec<StageTime>,
+    /// Where in the log each stage begins.
+    #[serde(default)]
+    pub marks: Vec<StageMark>,
+    /// What it used up.
+    #[serde(default)]
+    pub usage: Usage,
     /// What it produced; the blobs were delivered before.
     #[serde(default)]
     pub artifacts: Vec<NewArtifact>,

@@ -3,6 +3,7 @@
 //! - [`people`]: the API of farm-web under `/api/v1`, for people's tools and scripts;
 //! - [`hub`]: the API of farm-hub under `/hub/v1`, for builders;
 //! - [`access`]: who is who, who may what, who did what; [`LoginToken`]: what both give for a Kerberos ticket;
+//! - [`record`]: what is kept of an attempt;
 //! - [`error`]: the one form in which both refuse;
 //! - [`client`] (feature `client`): clients for both.
 
@@ -16,5 +17,6 @@ mod login;
 pub mod paths;
 pub mod people;
 pub mod recipe;
+pub mod record;
 
 pub use login::LoginToken;

@@ -26,6 +26,7 @@
 //! | `POST /api/v1/jobs/{id}/retry` | [`Retry`] | [`Job`] |
 //! | `GET /api/v1/tasks/{id}` | | [`Task`] |
 //! | `GET /api/v1/tasks/{id}/why` | | [`Why`] |
+//! | `GET /api/v1/tasks/{id}/buildroot` | `attempt=N` `source=N` | [`BuildrootView`](crate::record::BuildrootView) |
 //! | `GET /api/v1/tasks/{id}/log` | `attempt=N` `start=BYTES` `follow=true` | the log as plain text |
 //! | `GET /artifacts/{id}/{name}` | | the file, with Range and ETag |
 
@@ -47,6 +48,7 @@ pub use why::{BuilderVerdict, Why};
 use crate::{
     error::Reason,
     hub::{LogLine, StageTime},
+    record::{StageMark, Usage},
 };
 
 /// A platform.
@@ -179,6 +181,10 @@ pub struct NewJob {
     /// Let its builds use the network: takes the right `network`, and platforms that allow it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network: bool,
+    /// Build with the very packages that this task was built with, on its platform; of a job of one source. It fails where the
+    /// repositories do not have them all any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<TaskId>,
 }
 
 /// A source of a job.
@@ -253,6 +259,9 @@ pub struct Job {
     pub targets: String,
     /// The job it comes after.
     pub after: Option<JobId>,
+    /// The build whose packages it is built with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<Like>,
     /// How it stands.
     pub progress: Progress,
     /// Tasks that succeeded, for “3 of 4 built”.
@@ -277,6 +286,15 @@ pub struct Job {
     pub tasks: Vec<Task>,
     /// Its page, relative to the server.
     pub url: String,
+}
+
+/// A build whose packages another one is built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Like {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt.
+    pub attempt: AttemptNumber,
 }
 
 /// A source of a job.
@@ -355,6 +373,15 @@ pub struct Attempt {
     /// How long each stage took.
     #[serde(default)]
     pub stages: Vec<StageTime>,
+    /// Where in the log each stage begins; known when the attempt has ended.
+    #[serde(default)]
+    pub marks: Vec<StageMark>,
+    /// What it used up; known when the attempt has ended.
+    #[serde(default)]
+    pub usage: Usage,
+    /// What it was built in and with, a [`BuildRecord`](crate::record::BuildRecord), relative to the server.
+    #[serde(default)]
+    pub record_url: Option<String>,
     /// When it began.
     #[schema(value_type = String)]
     pub started: Timestamp,

@@ -32,6 +32,7 @@ async fn measure() -> anyhow::Result<()> {
             results,
             limits: BuildLimits::default(),
             network: false,
+            like: None,
         };
         let (events, mut listener) = mpsc::channel(64);
         let began = Instant::now();

@@ -6,12 +6,17 @@
 use std::{future::Future, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
-use farm_api::{hub::LogLine, limits::Limits, recipe::Recipe};
+use farm_api::{
+    hub::LogLine,
+    limits::Limits,
+    recipe::Recipe,
+    record::{BuildRecord, Package, StageMark, Usage},
+};
 use farm_types::{ArtifactKind, Cause, Digest, FileName, Stage};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::isolation::{Isolation, Usage};
+use crate::isolation::Isolation;
 
 /// Builds packages in chroots.
 pub trait Driver: Send + Sync + 'static {
@@ -40,6 +45,8 @@ pub struct BuildRequest {
     pub limits: BuildLimits,
     /// Whether the build may use the network of the host, if its platform lets builds do so. Else it has a loopback of its own.
     pub network: bool,
+    /// The packages that must be installed, exactly these, where an earlier build is done again.
+    pub like: Option<Vec<Package>>,
 }
 
 impl BuildRequest {
@@ -140,10 +147,14 @@ pub struct BuildReport {
     pub outcome: BuildOutcome,
     /// How long each stage took, in the order in which they began, all sources added up.
     pub stages: Vec<(Stage, Duration)>,
+    /// Where in the log each of them begins.
+    pub marks: Vec<StageMark>,
     /// What the build used up.
     pub usage: Usage,
     /// What really bounded it; `None` if it ended before anything did.
     pub isolation: Option<Isolation>,
+    /// What it was built in and with; none where there was no chroot yet. Its sources are the caller's to fill in, who knows them.
+    pub record: Option<BuildRecord>,
 }
 
 /// How a build ended.

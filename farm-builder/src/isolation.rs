@@ -114,14 +114,3 @@ pub(crate) fn bounds(limits: &BuildLimits, grouped: bool) -> Bounds {
         data_bytes: (!grouped).then_some(limits.memory_bytes),
     }
 }
-
-/// What a build used up; `None` where nobody knows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// The most memory that all processes had together.
-    pub peak_memory_bytes: Option<u64>,
-    /// Time of processors.
-    pub cpu_milliseconds: Option<u64>,
-    /// Bytes written to disks.
-    pub written_bytes: Option<u64>,
-}

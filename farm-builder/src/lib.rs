@@ -18,6 +18,6 @@ pub use driver::{
     BuildEvent, BuildLimits, BuildOutcome, BuildReport, BuildRequest, BuiltFile, Driver, DriverError, EventSink,
     Failure,
 };
-pub use isolation::{Guard, Isolation, Usage};
+pub use isolation::{Guard, Isolation};
 pub use mock::{MockConfig, MockDriver};
 pub use native::{NativeConfig, NativeDriver};

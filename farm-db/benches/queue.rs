@@ -122,6 +122,8 @@ fn one_client(conn: &mut PgConnection, builder: BuilderId, time: Duration) -> u6
         message: String::new(),
         excerpt: Vec::new(),
         stages: Vec::new(),
+        marks: Vec::new(),
+        usage: farm_api::record::Usage::default(),
         artifacts: Vec::new(),
     };
     let (began, mut done) = (Instant::now(), 0);

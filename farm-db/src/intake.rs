@@ -5,7 +5,7 @@ use diesel::{
     sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text},
 };
 use farm_api::{error::Reason, recipe::Recipe};
-use farm_types::{BucketName, Class, Digest, JobId, JobKey, PlatformName};
+use farm_types::{BucketName, Class, Digest, JobId, JobKey, PlatformName, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -37,6 +37,8 @@ pub struct Submission {
     pub after: Option<JobId>,
     /// Whether builds may use the network.
     pub network: bool,
+    /// The task with whose packages it is to be built.
+    pub like: Option<TaskId>,
     /// What the submitter calls each file, and its digest.
     pub sources: Vec<(String, Digest)>,
 }
@@ -51,6 +53,18 @@ struct Submitted {
 
 /// Hands in a job. Answers its number and whether it is new.
 pub fn submit(conn: &mut PgConnection, new: &Submission) -> Result<(JobId, bool)> {
+    let Some(like) = new.like else { return hand_in(conn, new) };
+    conn.transaction(|conn| {
+        let (job, is_new) = hand_in(conn, new)?;
+        if is_new {
+            let query = sql_query(concat!("SELECT farm.build_like(", actor!(), ", $4, $5)"));
+            bind!(query, new.actor).bind::<BigInt, _>(job.0).bind::<BigInt, _>(like.0).execute(conn)?;
+        }
+        Ok((job, is_new))
+    })
+}
+
+fn hand_in(conn: &mut PgConnection, new: &Submission) -> Result<(JobId, bool)> {
     let (names, digests): (Vec<_>, Vec<_>) =
         new.sources.iter().map(|(name, digest)| (name.as_str(), digest.as_bytes().as_slice())).unzip();
     let query = sql_query(concat!(

@@ -164,6 +164,8 @@ pub fn ended(outcome: Outcome) -> Finish {
         message: String::new(),
         excerpt: Vec::new(),
         stages: Vec::new(),
+        marks: Vec::new(),
+        usage: farm_api::record::Usage::default(),
         artifacts: Vec::new(),
     }
 }
@@ -183,6 +185,7 @@ pub fn submission(conn: &mut PgConnection, principal: &str) -> Submission {
         timeout_seconds: None,
         after: None,
         network: false,
+        like: None,
         sources: vec![("hello-1-1.src.rpm".to_owned(), source)],
     }
 }

@@ -96,5 +96,6 @@ fn lease(task: ClaimedTask) -> Lease {
         sources: task.sources,
         timeout_seconds: task.timeout_seconds,
         network: task.network,
+        like: task.like,
     }
 }

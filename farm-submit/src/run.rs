@@ -40,6 +40,7 @@ async fn execute(common: &Common, command: Command) -> Result<Exit, Failure> {
         Command::Logs(args) => commands::logs::run(&args, client, output).await,
         Command::Cancel(args) => commands::change::cancel(&args, client, output).await,
         Command::Retry(args) => commands::change::retry(&args, client, output).await,
+        Command::Rebuild(args) => commands::rebuild::run(&args, client, output).await,
         Command::Download(args) => commands::download::run(&args, client, output).await,
         Command::Why(args) => commands::why::run(&args, client, output).await,
         Command::Platforms => commands::farm::platforms(client, output).await,

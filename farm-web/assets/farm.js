@@ -124,6 +124,6 @@ setInterval(tick, 1000);
 
 const log = document.querySelector("pre.log");
 if (log) {
-  log.scrollTop = log.scrollHeight;
+  if (!("from" in log.dataset)) log.scrollTop = log.scrollHeight;
   if (log.dataset.log) followLog(log);
 }

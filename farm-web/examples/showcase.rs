@@ -8,8 +8,8 @@ mod farm;
 
 use std::time::Duration;
 
-use farm::{Farm, artifact, failed_build, failure, gzip};
-use farm_api::{access::NewToken, error::Reason, hub::Finish};
+use farm::{Farm, artifact, failed_build, failure, gzip, record};
+use farm_api::{access::NewToken, error::Reason, hub::Finish, record::StageMark};
 use farm_daemon::{
     CancellationToken,
     http::{HttpConfig, Listener, serve},
@@ -24,6 +24,30 @@ const LINES: [&str; 5] = [
     "  212 | int tls_set_quic_method(SSL *ssl, const SSL_QUIC_METHOD *method);",
     "      |                                         ^~~~~~~~~~~~~~~",
     "make[2]: *** [Makefile:4123: src/net/socket.o] Error 1",
+];
+
+const PACKAGES: [&str; 9] = [
+    "bash-5.2.37-1.f13.x86_64",
+    "binutils-2.43-4.f13.x86_64",
+    "gcc-14.2.1-3.f13.x86_64",
+    "glibc-devel-2.40-11.f13.x86_64",
+    "make-4.4.1-7.f13.x86_64",
+    "openssl-devel-3.2.2-9.f13.x86_64",
+    "perl-interpreter-5.40.0-509.f13.x86_64",
+    "redhat-rpm-config-293-1.f13.noarch",
+    "zlib-ng-compat-devel-2.1.7-3.f13.x86_64",
+];
+
+const LATER: [&str; 9] = [
+    "bash-5.2.37-1.f13.x86_64",
+    "binutils-2.43-5.f13.x86_64",
+    "gcc-14.2.1-6.f13.x86_64",
+    "glibc-devel-2.40-11.f13.x86_64",
+    "make-4.4.1-7.f13.x86_64",
+    "openssl-devel-3.5.0-1.f13.x86_64",
+    "perl-interpreter-5.40.0-509.f13.x86_64",
+    "python3-3.13.0-1.f13.x86_64",
+    "redhat-rpm-config-293-1.f13.noarch",
 ];
 
 #[tokio::main]
@@ -42,17 +66,24 @@ async fn main() {
             succeed(&farm, builder, name.trim_end_matches(".src.rpm")).await;
         }
     }
-    // Failed on one, with a long log.
-    farm.job(&["nginx-1.27.2-1.src.rpm"]).await;
-    succeed(&farm, &mut builders[0], "nginx-1.27.2-1").await;
+    // Succeeded before, and now failed on one, with a long log.
+    for release in ["1.27.1-1", "1.27.2-1"] {
+        farm.job(&[&format!("nginx-{release}.src.rpm")]).await;
+        succeed(&farm, &mut builders[0], &format!("nginx-{release}")).await;
+        if release == "1.27.1-1" {
+            succeed(&farm, &mut builders[1], &format!("nginx-{release}")).await;
+        }
+    }
     let key = builders[1].claim();
     let log: String = (1..4000)
         .map(|n| format!("libtool: compile:  gcc -DHAVE_CONFIG_H -I. -O2 -g -c part{n}.c -o part{n}.o\n"))
         .collect();
+    let (log, marks) = marked(&log);
     let packed = gzip(format!("{log}{}\n", LINES.join("\n")).as_bytes());
     builders[1].log(&key, 0, log.as_bytes());
     let log = artifact(ArtifactKind::Log, "build.log", farm.blob(&packed).await, packed.len());
-    builders[1].finish(&key, &Finish { artifacts: vec![log], ..failed_build(&LINES) });
+    let artifacts = vec![log, record(&farm, &LATER).await];
+    builders[1].finish(&key, &Finish { artifacts, marks, ..failed_build(&LINES) });
     // Rejected.
     farm.submit(&["broken-1.0-1.src.rpm", "second-2.0-1.src.rpm"]).await;
     farm.decide(|_| {
@@ -121,5 +152,19 @@ async fn succeed(farm: &Farm, builder: &mut farm::Builder, nvr: &str) {
     let packed = gzip(text);
     builder.log(&key, 0, text);
     artifacts.push(artifact(ArtifactKind::Log, "build.log", farm.blob(&packed).await, packed.len()));
+    artifacts.push(record(farm, &PACKAGES).await);
     builder.succeed(&key, artifacts);
+}
+
+/// A log with a line where each stage begins, and where these are.
+fn marked(log: &str) -> (String, Vec<StageMark>) {
+    let (mut whole, mut marks) = (String::new(), Vec::new());
+    for (n, stage) in Stage::ALL[1..7].iter().enumerate() {
+        let line = u64::try_from(whole.lines().count() + 1).unwrap();
+        marks.push(StageMark { stage: *stage, source: None, offset: whole.len() as u64, line });
+        whole.push_str(&format!("[farm] === {stage} === {n}.3 s\n"));
+        let lines = if *stage == Stage::Install { usize::MAX } else { 500 * n };
+        whole.extend(log.lines().skip(500 * n).take(lines).map(|line| format!("{line}\n")));
+    }
+    (whole, marks)
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`run()`], [`Config`], [`App`] and [`router`]: the process, what it has to know, what requests share, all routes;
 //! - `api`: the JSON API, documented in itself at `/api/v1/openapi.json`; `artifacts` and `repositories`: downloads, for people and for dnf;
+//! - `buildroot`: what a source was built in, for the API and for a page;
 //! - `pages`: the same data for people, made from the same types by the templates in `templates/`;
 //! - `log`, [`watch`]: logs as they grow, jobs as they change;
 //! - `access`, `identity`, `guard`: who may call what, who is asking, and what a browser may be led to do in somebody's name.
@@ -12,6 +13,7 @@ mod access;
 mod api;
 mod app;
 mod artifacts;
+mod buildroot;
 mod config;
 mod error;
 mod extract;

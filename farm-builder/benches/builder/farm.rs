@@ -96,6 +96,7 @@ impl Site {
             results: self.data.clone(),
             limits: BuildLimits::default(),
             network: false,
+            like: None,
         };
         let need =
             |name: &str| Dependency { name: name.to_owned(), flags: rpm::DependencyFlags::ANY, evr: String::new() };

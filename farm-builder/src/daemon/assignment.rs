@@ -18,7 +18,7 @@ use super::{
     delivery::Delivery,
     hub::{Hub, Setback, insist},
     limits, numbers,
-    sources::{FetchError, fetch},
+    sources::{FetchError, fetch, fetch_like},
 };
 use crate::driver::{BuildEvent, BuildLimits, BuildReport, BuildRequest, Driver, DriverError};
 
@@ -41,7 +41,7 @@ pub struct Workshop<D> {
 #[derive(Debug)]
 enum End {
     /// It has to be brought to the hub.
-    Delivery(Delivery),
+    Delivery(Box<Delivery>),
     /// Nothing of it is wanted.
     Stopped,
 }
@@ -134,8 +134,17 @@ impl<D: Driver> Workshop<D> {
     /// Gets the sources and builds them.
     async fn build(&self, held: &Held, lease: &Lease, folder: &Path, spool: &mut Spool) -> End {
         spool.stage(Stage::Fetch);
-        let sources = match fetch(&self.hub, &held.key, &lease.sources, folder, held.order.token()).await {
-            Ok(sources) => sources,
+        let fetched = async {
+            let stop = held.order.token();
+            let sources = fetch(&self.hub, &held.key, &lease.sources, folder, stop).await?;
+            let like = match &lease.like {
+                Some(like) => Some(fetch_like(&self.hub, &held.key, like, folder, stop).await?),
+                None => None,
+            };
+            Ok((sources, like))
+        };
+        let (sources, like) = match fetched.await {
+            Ok(fetched) => fetched,
             Err(FetchError::Hub(Setback::LeaseLost)) => {
                 held.order.give(Why::Gone(Outcome::Lost));
                 return End::Stopped;
@@ -154,6 +163,7 @@ impl<D: Driver> Workshop<D> {
                 results: folder.join("results"),
                 limits: self.limits(lease),
                 network: lease.network,
+                like,
             },
             Err(error) => return fetch_failed(format!("cannot name the build's folder: {error}")),
         };
@@ -161,7 +171,9 @@ impl<D: Driver> Workshop<D> {
         if let Ok(report) = &report {
             numbers::built(report);
         }
-        Delivery::of(report).map_or(End::Stopped, End::Delivery)
+        let Some(mut delivery) = Delivery::of(report) else { return End::Stopped };
+        delivery.keep_record(folder, &lease.sources, held.key.task).await;
+        End::Delivery(Box::new(delivery))
     }
 
     /// Lets the driver build, and keeps what it tells.
@@ -207,5 +219,6 @@ impl<D: Driver> Workshop<D> {
 }
 
 fn fetch_failed(why: String) -> End {
-    End::Delivery(Delivery::fault(Cause::Internal, Stage::Fetch, format!("the sources could not be fetched: {why}")))
+    let fault = Delivery::fault(Cause::Internal, Stage::Fetch, format!("the sources could not be fetched: {why}"));
+    End::Delivery(Box::new(fault))
 }

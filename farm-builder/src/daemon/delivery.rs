@@ -9,10 +9,11 @@ use std::{
 use farm_api::{
     client::ClientError,
     error::ErrorCode,
-    hub::{Finish, NewArtifact, StageTime},
+    hub::{Finish, LeaseSource, NewArtifact, StageTime},
+    record::{BuildRecord, FILE_NAME, SourceFile, Usage},
 };
 use farm_daemon::CancellationToken;
-use farm_types::{ArtifactKind, Cause, Digest, FileName, LeaseKey, Outcome, Stage};
+use farm_types::{ArtifactKind, Cause, Digest, FileName, LeaseKey, Outcome, Stage, TaskId};
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest as _, Sha256};
 
@@ -27,6 +28,7 @@ const LOG_NAME: &str = "build.log.gz";
 pub struct Delivery {
     pub finish: Finish,
     pub files: Vec<BuiltFile>,
+    pub record: Option<BuildRecord>,
 }
 
 impl Delivery {
@@ -40,11 +42,13 @@ impl Delivery {
             stage: *stage,
             milliseconds: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
         });
-        let stages = stages.collect();
+        let (stages, marks, usage, record) = (stages.collect(), report.marks, report.usage, report.record);
+        let record = record.map(|record| BuildRecord { stages: Vec::clone(&stages), usage, ..record });
         Some(match report.outcome {
             BuildOutcome::Cancelled => return None,
             BuildOutcome::Succeeded { packages } => {
-                Self { finish: Finish { stages, ..finish(Outcome::Succeeded) }, files: packages }
+                let finish = Finish { stages, marks, usage, ..finish(Outcome::Succeeded) };
+                Self { finish, files: packages, record }
             }
             BuildOutcome::Failed(failure) => {
                 let finish = Finish {
@@ -53,9 +57,11 @@ impl Delivery {
                     message: failure.message,
                     excerpt: failure.excerpt,
                     stages,
+                    marks,
+                    usage,
                     ..finish(Outcome::Failed)
                 };
-                Self { finish, files: Vec::new() }
+                Self { finish, files: Vec::new(), record }
             }
         })
     }
@@ -63,7 +69,19 @@ impl Delivery {
     /// Of a farm that failed.
     pub fn fault(cause: Cause, stage: Stage, message: String) -> Self {
         let finish = Finish { cause: Some(cause), stage: Some(stage), message, ..finish(Outcome::FarmFault) };
-        Self { finish, files: Vec::new() }
+        Self { finish, files: Vec::new(), record: None }
+    }
+
+    /// Writes the record down in a folder, to be brought with the results.
+    pub async fn keep_record(&mut self, folder: &Path, sources: &[LeaseSource], task: TaskId) {
+        let Some(record) = self.record.take() else { return };
+        let source = |source: &LeaseSource| SourceFile { position: source.position, digest: source.digest };
+        let record = BuildRecord { sources: sources.iter().map(source).collect(), ..record };
+        match write_record(folder.join(FILE_NAME), &record).await {
+            Ok(file) => self.files.push(file),
+            // The results are worth more.
+            Err(error) => tracing::error!(task.id = %task, %error, "the record of an attempt cannot be written"),
+        }
     }
 
     /// Brings everything to the hub. Answers how the attempt ended there.
@@ -103,6 +121,8 @@ fn finish(outcome: Outcome) -> Finish {
         message: String::new(),
         excerpt: Vec::new(),
         stages: Vec::new(),
+        marks: Vec::new(),
+        usage: Usage::default(),
         artifacts: Vec::new(),
     }
 }
@@ -110,7 +130,7 @@ fn finish(outcome: Outcome) -> Finish {
 /// What becomes of an attempt of which a file cannot be delivered. (What failed before has a better reason already.)
 fn not_delivered(finish: Finish, artifact: &NewArtifact, error: &ClientError) -> Finish {
     tracing::error!(artifact = %artifact.name, %error, "the hub does not take a result");
-    if finish.outcome != Outcome::Succeeded || artifact.kind == ArtifactKind::Log {
+    if finish.outcome != Outcome::Succeeded || matches!(artifact.kind, ArtifactKind::Log | ArtifactKind::Manifest) {
         return finish;
     }
     let too_large = error.code() == Some(ErrorCode::TooLarge);
@@ -118,6 +138,14 @@ fn not_delivered(finish: Finish, artifact: &NewArtifact, error: &ClientError) ->
         if too_large { (Outcome::Failed, Cause::OutputTooLarge) } else { (Outcome::FarmFault, Cause::Upload) };
     let message = format!("the result {} could not be delivered: {error}", artifact.name.as_str().escape_debug());
     Finish { outcome, cause: Some(cause), stage: Some(Stage::Upload), message, artifacts: Vec::new(), ..finish }
+}
+
+async fn write_record(path: PathBuf, record: &BuildRecord) -> io::Result<BuiltFile> {
+    let bytes = serde_json::to_vec(record)?;
+    fs_err::tokio::write(&path, &bytes).await?;
+    let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
+    let name: FileName = FILE_NAME.parse().map_err(io::Error::other)?;
+    Ok(BuiltFile { path, name, kind: ArtifactKind::Manifest, size: bytes.len() as u64, digest })
 }
 
 /// The whole log, packed.

@@ -116,6 +116,12 @@ impl Hub {
         call.repeat(Repeat::Never).body(IDLE).await
     }
 
+    /// The record of the build with whose packages to build, as it comes.
+    pub async fn record(&self, key: &LeaseKey) -> Result<Bytestream, ClientError> {
+        let call = self.transport.get("hub/v1/record").header(LEASE_HEADER, &key.to_header());
+        call.repeat(Repeat::Never).body(IDLE).await
+    }
+
     /// Brings a piece of log; answers where the next one has to begin.
     pub async fn log(&self, key: &LeaseKey, start: u64, piece: Bytes) -> Result<u64, ClientError> {
         let call = self.transport.call(Method::PUT, &format!("hub/v1/log?start={start}"));

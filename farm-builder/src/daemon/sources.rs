@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use farm_api::{client::ClientError, hub::LeaseSource};
+use farm_api::{
+    client::ClientError,
+    hub::{LeaseRecord, LeaseSource},
+    record::{BuildRecord, Package},
+};
 use farm_daemon::{Backoff, CancellationToken};
 use farm_types::{Digest, LeaseKey};
 use futures::StreamExt as _;
@@ -42,21 +46,53 @@ pub async fn fetch(
     let mut paths = Vec::new();
     for source in sources {
         let path = folder.join(format!("source-{}.src.rpm", source.position));
-        fetch_one(hub, key, source, &path, stop).await?;
+        let wanted = Wanted { position: Some(source.position), digest: source.digest, size: source.size };
+        fetch_one(hub, key, &wanted, &path, stop).await?;
         paths.push(path);
     }
     Ok(paths)
 }
 
+/// Fetches the record of the build with whose packages to build; answers what was installed there.
+pub async fn fetch_like(
+    hub: &Hub,
+    key: &LeaseKey,
+    like: &LeaseRecord,
+    folder: &Path,
+    stop: &CancellationToken,
+) -> Result<Vec<Package>, FetchError> {
+    let path = folder.join("like.json");
+    let wanted = Wanted { position: None, digest: like.digest, size: like.size };
+    fetch_one(hub, key, &wanted, &path, stop).await?;
+    let bytes = fs_err::tokio::read(&path).await.map_err(FetchError::Disk)?;
+    let record: BuildRecord = serde_json::from_slice(&bytes)
+        .map_err(|error| FetchError::Damaged(format!("the record to build like cannot be read: {error}")))?;
+    // Only jobs of one source are built like another.
+    let root = record.buildroots.into_iter().next();
+    let packages = root.map(|root| root.packages).unwrap_or_default();
+    if packages.is_empty() {
+        return Err(FetchError::Damaged("the build to build like came to no chroot".to_owned()));
+    }
+    Ok(packages)
+}
+
+/// What is to be fetched: a source, or the record of another build.
+struct Wanted {
+    position: Option<u32>,
+    digest: Digest,
+    size: u64,
+}
+
 async fn fetch_one(
     hub: &Hub,
     key: &LeaseKey,
-    source: &LeaseSource,
+    source: &Wanted,
     path: &Path,
     stop: &CancellationToken,
 ) -> Result<(), FetchError> {
     let mut backoff = Backoff::default();
     let mut tries = 0;
+    let what = source.position.map_or_else(|| "the record".to_owned(), |position| format!("source {position}"));
     loop {
         let why = match insist("getting a source", stop, || save(hub, key, source, path)).await {
             Ok(Ok(())) => return Ok(()),
@@ -65,12 +101,9 @@ async fn fetch_one(
             Err(setback) => return Err(FetchError::Hub(setback)),
         };
         tries += 1;
-        tracing::warn!(task.id = %key.task, source.position, why, "a source did not come whole");
+        tracing::warn!(task.id = %key.task, what, why, "it did not come whole");
         if tries == TRIES {
-            return Err(FetchError::Damaged(format!(
-                "source {} did not come whole {TRIES} times: {why}",
-                source.position
-            )));
+            return Err(FetchError::Damaged(format!("{what} did not come whole {TRIES} times: {why}")));
         }
         if !backoff.wait(stop).await {
             return Err(FetchError::Hub(Setback::Stopped));
@@ -79,8 +112,11 @@ async fn fetch_one(
 }
 
 /// One try. An error is of the hub or our disk; that the bytes are not right is an answer.
-async fn save(hub: &Hub, key: &LeaseKey, source: &LeaseSource, path: &Path) -> Result<Try, ClientError> {
-    let mut bytes = hub.source(key, source.position).await?;
+async fn save(hub: &Hub, key: &LeaseKey, source: &Wanted, path: &Path) -> Result<Try, ClientError> {
+    let mut bytes = match source.position {
+        Some(position) => hub.source(key, position).await?,
+        None => hub.record(key).await?,
+    };
     let mut file = fs_err::tokio::File::create(path).await?;
     let (mut size, mut digest) = (0, Sha256::new());
     while let Some(block) = bytes.next().await {

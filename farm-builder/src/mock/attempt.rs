@@ -60,6 +60,10 @@ impl Attempt<'_> {
     pub async fn run(&mut self) -> Result<Vec<BuiltFile>, End> {
         self.journal.stage(Stage::Chroot).await;
         self.introduce().await;
+        if self.request.like.is_some() {
+            let why = "mock cannot install the very packages of an earlier build; a builder with the native driver can";
+            return Err(End::fault(self.journal, Cause::Chroot, why));
+        }
         let count = self.request.sources.len();
         let mut line: VecDeque<usize> = (1..=count).collect();
         let (mut built, mut in_vain, mut round) = (Vec::new(), 0, 0);

@@ -19,8 +19,12 @@ use super::{
 };
 use crate::{
     driver::{BuildOutcome, BuildReport, BuildRequest, BuiltFile, Driver, DriverError, EventSink},
-    isolation::Usage,
-    native::{failure::End, files::beside, locks::try_lock, watch::Journal},
+    native::{
+        failure::End,
+        files::beside,
+        locks::try_lock,
+        watch::{Journal, Noted},
+    },
 };
 
 /// What names the chroot of an attempt, in the attempt's folder: for whoever has to clean up after a builder that was killed.
@@ -234,7 +238,9 @@ impl Driver for MockDriver {
             Err(End::Cancelled) => BuildOutcome::Cancelled,
             Err(End::Fault(error)) => return Err(error),
         };
-        Ok(BuildReport { outcome, stages: journal.finish(), usage: Usage::default(), isolation: Some(isolation) })
+        let Noted { stages, marks, usage } = journal.finish();
+        // mock makes the chroot, and what it was made of stands in its own logs.
+        Ok(BuildReport { outcome, stages, marks, usage, isolation: Some(isolation), record: None })
     }
 }
 
@@ -270,6 +276,7 @@ mod tests {
             results: folder.join("results"),
             limits: BuildLimits { timeout: Duration::from_secs(600), ..BuildLimits::default() },
             network: false,
+            like: None,
         }
     }
 

@@ -15,6 +15,8 @@ use super::{
     failure::End,
     files,
     helper::{Helpers, StepEnd},
+    inventory::Inventories,
+    record::Chroots,
     results,
     source::Source,
     trees::Trees,
@@ -58,6 +60,9 @@ pub struct Attempt<'a> {
     pub ends: Instant,
     /// Whether there is a repository of what was built so far.
     pub has_results: bool,
+    pub inventories: &'a Inventories,
+    /// For the record.
+    pub chroots: Chroots,
 }
 
 impl Attempt<'_> {
@@ -73,8 +78,16 @@ impl Attempt<'_> {
         }
         self.bring_sources().await?;
         let clock = farm_clock(self.cancel);
-        let (tree, _used) = self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?;
+        let (tree, _used) = match &self.request.like {
+            None => self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?,
+            Some(like) => {
+                let recipe = self.recipe_like(like)?;
+                let tree = self.trees.ready(self.helpers, &recipe, self.journal, &clock).await;
+                tree.map_err(|end| self.end_like(end))?
+            }
+        };
         self.tree = tree;
+        self.note_base();
         // Waiting for the base tree is not the package's fault.
         self.ends = Instant::now() + self.request.limits.timeout;
         self.build_all().await
@@ -87,6 +100,7 @@ impl Attempt<'_> {
         let (mut built, mut in_vain, mut round) = (Vec::new(), 0, 0);
         while let Some(position) = line.pop_front() {
             if count > 1 {
+                self.journal.of_source(u32::try_from(position).ok());
                 self.journal.say(&format!("source {position} of {count}")).await;
             }
             round += 1;

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use farm_api::record::Usage;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::UnixStream,
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     cgroup::{self, Cgroup, Cgroups, GroupLimits},
     driver::BuildLimits,
-    isolation::{self, Isolation, Usage},
+    isolation::{self, Isolation},
     sandbox::{Answer, Bounds, Errand, Order, Scratch, Use},
 };
 

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use farm_api::record::Usage;
 use farm_types::Cause;
 use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -17,14 +18,16 @@ use super::{
     files::{beside, helpers_folder},
     helper::Helpers,
     ids::IdMap,
+    inventory::Inventories,
     locks::try_lock,
+    record::{Chroots, Tools},
     stock::Stock,
     trees::{self, Trees},
-    watch::Journal,
+    watch::{Journal, Noted},
 };
 use crate::{
     driver::{BuildOutcome, BuildReport, BuildRequest, Driver, DriverError, EventSink},
-    isolation::{Isolation, Usage},
+    isolation::Isolation,
 };
 
 /// What the native driver needs to know.
@@ -51,6 +54,8 @@ pub struct NativeDriver {
     pub(super) helpers: Helpers,
     pub(super) trees: Trees,
     pub(super) locks: Locks,
+    pub(super) inventories: Inventories,
+    tools: Tools,
     tidying: AbortHandle,
 }
 
@@ -73,7 +78,8 @@ impl NativeDriver {
         stock.clean().await?;
         let locks = Locks::find(&helpers).await;
         let tidying = tokio::spawn(Arc::clone(&stock).keep_tidy()).abort_handle();
-        let driver = Self { helpers, trees: Trees::new(stock), locks, tidying };
+        let (inventories, tools) = (Inventories::default(), Tools::default());
+        let driver = Self { helpers, trees: Trees::new(stock), locks, inventories, tools, tidying };
         driver.clean().await?;
         Ok(driver)
     }
@@ -119,6 +125,7 @@ impl NativeDriver {
         Ok(())
     }
 
+    /// Builds, and writes down in which chroots and what they used up.
     async fn attempt(
         &self,
         request: &BuildRequest,
@@ -165,8 +172,11 @@ impl NativeDriver {
             tree: PathBuf::new(),
             ends: Instant::now(),
             has_results: false,
+            inventories: &self.inventories,
+            chroots: Chroots::default(),
         };
         let result = attempt.run().await;
+        measured.chroots = std::mem::take(&mut attempt.chroots);
         measured.usage = cell.close().await;
         self.remove(&absolute, &folder, journal).await?;
         result
@@ -189,6 +199,7 @@ impl NativeDriver {
 struct Measured {
     usage: Usage,
     isolation: Option<Isolation>,
+    chroots: Chroots,
 }
 
 /// Whether something in a build's folder was made by packages, and so is a trap to a daemon that removes it.
@@ -213,13 +224,20 @@ impl Driver for NativeDriver {
     ) -> Result<BuildReport, DriverError> {
         let mut journal = Journal::new(events, request.limits.log_bytes);
         let mut measured = Measured::default();
+        self.tools.look();
         let outcome = match self.attempt(&request, &mut journal, &cancel, &mut measured).await {
             Ok(packages) => BuildOutcome::Succeeded { packages },
             Err(End::Failed(failure)) => BuildOutcome::Failed(failure),
             Err(End::Cancelled) => BuildOutcome::Cancelled,
             Err(End::Fault(error)) => return Err(error),
         };
-        let Measured { usage, isolation } = measured;
-        Ok(BuildReport { outcome, stages: journal.finish(), usage, isolation })
+        let Noted { stages, marks, usage } = journal.finish();
+        let Measured { usage: of_group, isolation, chroots } = measured;
+        let record = match outcome {
+            // Whoever has told it to end does not wait for what is not wanted.
+            BuildOutcome::Cancelled => None,
+            _ => chroots.record(&request, isolation.as_ref(), &self.tools).await,
+        };
+        Ok(BuildReport { outcome, stages, marks, usage: of_group.or(usage), isolation, record })
     }
 }

@@ -19,7 +19,7 @@ use super::{
     ids::IdMap,
     watch::{Clock, FollowError, Journal, Stop},
 };
-use crate::sandbox::{ARGUMENT, Answer, Errand, Order};
+use crate::sandbox::{ARGUMENT, Answer, Errand, Order, Reply};
 
 /// The longest answer.
 const ANSWER_BYTES: u64 = 16 << 20;
@@ -86,7 +86,12 @@ impl Helpers {
             Err(FollowError::Stop(stop)) => Ok(StepEnd::Stopped(stop)),
             Err(FollowError::Io(error)) => Err(error),
             Ok(None) => Err(io::Error::other(format!("the helper died ({status}); the log says why"))),
-            Ok(Some(answer)) => Ok(StepEnd::Answer(answer)),
+            Ok(Some(reply)) => {
+                if runs_script(order) {
+                    journal.used(reply.usage);
+                }
+                Ok(StepEnd::Answer(reply.answer))
+            }
         }
     }
 
@@ -146,6 +151,15 @@ impl Helpers {
     }
 }
 
+/// Whether a script of the package's own is part of a step.
+fn runs_script(order: &Order) -> bool {
+    match order {
+        Order::Run { .. } => true,
+        Order::All(orders) => orders.iter().any(runs_script),
+        _ => false,
+    }
+}
+
 /// The only child of unshare, which is the helper, as a number of this process's namespace.
 pub fn child_of(parent: Option<u32>) -> io::Result<u32> {
     let parent = parent.ok_or_else(|| io::Error::other("the helper is gone"))?;
@@ -166,7 +180,7 @@ async fn breached(cell: Option<&Cell<'_>>, kills: u64) -> Stop {
 }
 
 /// Reads the answer; `None` if the helper died without one.
-async fn read_answer(socket: &mut UnixStream) -> io::Result<Option<Answer>> {
+async fn read_answer(socket: &mut UnixStream) -> io::Result<Option<Reply>> {
     let mut line = Vec::new();
     BufReader::new(socket.take(ANSWER_BYTES)).read_until(b'\n', &mut line).await?;
     if line.is_empty() {

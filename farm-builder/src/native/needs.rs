@@ -23,6 +23,14 @@ pub fn write_package(path: &Path, name: &str, needs: &[Dependency]) -> Result<()
     builder.build()?.write_file(path)
 }
 
+/// What the names of our packages begin with that require all that a source package needs.
+pub const ALL: &str = "farm-build-requires-";
+
+/// Whether a package of that name is of our own making.
+pub fn is_ours(name: &str) -> bool {
+    name.starts_with(ALL)
+}
+
 /// The name of the package that stands for the `n`th of several dependencies.
 pub fn single_name(n: usize) -> String {
     format!("farm-needs-{n}")

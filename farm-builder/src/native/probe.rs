@@ -18,6 +18,7 @@ use super::{
     files::helpers_folder,
     layers::{Granted, Layer},
     locks::Use,
+    record::Chroots,
     trees,
     watch::Journal,
 };
@@ -84,6 +85,8 @@ impl NativeDriver {
             tree: PathBuf::new(),
             ends: Instant::now() + request.limits.timeout,
             has_results: false,
+            inventories: &self.inventories,
+            chroots: Chroots::default(),
         }
     }
 

@@ -61,6 +61,7 @@ impl<'a, 'b> Source<'a, 'b> {
         if needs.iter().any(|need| need.name == DYNAMIC) {
             self.dynamic_requires(&needs).await?;
         }
+        self.note_buildroot().await?;
         match self.run(Script::Build, Vec::new()).await? {
             (0, _) => {}
             (status, _) => return Err(End::of_rpmbuild(self.attempt.journal, status)),
@@ -70,6 +71,24 @@ impl<'a, 'b> Source<'a, 'b> {
             return Err(self.attempt.failed(Cause::Install, "rpmbuild succeeded and made no package"));
         }
         self.keep("results").await
+    }
+
+    /// Writes down what is installed now that the build begins.
+    async fn note_buildroot(&mut self) -> Result<(), End> {
+        let shared = |layer: &PathBuf| !layer.starts_with(&self.attempt.folder);
+        let same = match &self.chroot.layer {
+            None => Some(self.chroot.tree.clone()),
+            Some(layer) => Some(layer.clone()).filter(shared),
+        };
+        let layers = self.chroot.layer.iter().filter(|layer| shared(layer)).filter_map(|layer| layer.file_name());
+        let layers = layers.map(|name| name.to_string_lossy().into_owned()).collect();
+        let inventories = self.attempt.inventories;
+        let packages = inventories.of(self.attempt, &self.chroot, same.as_deref()).await?;
+        self.attempt.note_buildroot(self.position, layers, packages.to_vec());
+        match &self.attempt.request.like {
+            Some(like) => self.attempt.check_like(like, &packages),
+            None => Ok(()),
+        }
     }
 
     /// Unpacks the source package and packs it again with the platform's macros; answers what that says it needs.

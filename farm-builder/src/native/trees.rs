@@ -130,7 +130,7 @@ fn key(helpers: &Helpers, recipe: &Recipe, metadata: Option<&Path>) -> Result<Di
 }
 
 /// Where dnf has put the top of a repository's metadata: `NAME-0123456789abcdef/repodata/repomd.xml`.
-fn downloaded(cache: &Path, name: &str) -> io::Result<PathBuf> {
+pub fn downloaded(cache: &Path, name: &str) -> io::Result<PathBuf> {
     for entry in fs_err::read_dir(cache)? {
         let folder = entry?.path();
         let of_name = folder.file_name().and_then(|file| file.to_str()).and_then(|file| file.rsplit_once('-'));

@@ -21,7 +21,7 @@ use nix::{
 };
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, XattrFlags, openat, setxattr, statat};
 
-use super::{Answer, Scratch, Use, answer_with, scene::folder};
+use super::{Answer, Scratch, Use, scene::folder, tell};
 
 /// Folders within folders that are counted at the most. Each costs an open file; no configure test goes beyond a thousand.
 const DEEPEST: usize = 20_000;
@@ -29,9 +29,9 @@ const DEEPEST: usize = 20_000;
 /// Mounts what is asked for and says that it is there; then answers every line with what it holds, until the daemon hangs up.
 pub fn hold(socket: &UnixStream, place: &Path, scratch: Scratch) -> anyhow::Result<()> {
     if let Err(error) = prepare(place, scratch) {
-        return answer_with(socket, &Answer::Broken(format!("{error:#}")));
+        return tell(socket, &Answer::Broken(format!("{error:#}")));
     }
-    answer_with(socket, &Answer::Done)?;
+    tell(socket, &Answer::Done)?;
     let (ask, asked) = mpsc::channel();
     let lines = BufReader::new(socket.try_clone()?);
     // A thread of its own, since to count may take long, and the daemon's hanging up ends everything at once.
@@ -48,7 +48,7 @@ pub fn hold(socket: &UnixStream, place: &Path, scratch: Scratch) -> anyhow::Resu
             Ok(used) => Answer::Use(used),
             Err(error) => Answer::Broken(format!("{error:#}")),
         };
-        answer_with(socket, &answer)?;
+        tell(socket, &answer)?;
     }
     Ok(())
 }

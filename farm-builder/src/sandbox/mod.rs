@@ -3,7 +3,7 @@
 //! It is root of a user namespace whose ids belong to nobody on the host, and process 1 of its own process namespace; so
 //! whatever its step starts, scriptlets of packages included, has no right on the host and ends when it ends, mounts and all.
 //! Its standard input is its own executable (see `native/helper.rs`), its standard error the log, and its standard output a
-//! socket: one line with the [`Errand`] comes in, one line with the [`Answer`] goes out, and as long as the socket is open the daemon
+//! socket: one line with the [`Errand`] comes in, one line with the [`Reply`] goes out, and as long as the socket is open the daemon
 //! is alive and wants the step.
 //!
 //! The steps of one build are carried out in the user and mount namespaces of one helper that stays, [`Order::Hold`]: so a file
@@ -19,6 +19,7 @@ mod order;
 mod scene;
 mod seccomp;
 mod steps;
+mod usage;
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -35,7 +36,7 @@ use nix::sys::{
 
 pub(crate) use collect::collect_from;
 pub use order::{
-    Answer, Bounds, Chroot, Collect, Collection, Dnf, Errand, LayerOrder, Layered, Order, Scratch, Script, Use,
+    Answer, Bounds, Chroot, Collect, Collection, Dnf, Errand, LayerOrder, Layered, Order, Reply, Scratch, Script, Use,
 };
 
 /// What programs that embed the builder are started with to become its helper: their first and only argument.
@@ -82,11 +83,11 @@ fn serve() -> anyhow::Result<()> {
         Ok(answer) => answer,
         Err(error) => Answer::Broken(format!("{error:#}")),
     };
-    answer_with(&socket, &answer)
+    tell(&socket, &Reply { answer, usage: usage::of_programs() })
 }
 
-fn answer_with(mut socket: &UnixStream, answer: &Answer) -> anyhow::Result<()> {
-    let mut line = serde_json::to_vec(answer)?;
+fn tell(mut socket: &UnixStream, words: &impl serde::Serialize) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(words)?;
     line.push(b'\n');
     socket.write_all(&line).context("cannot answer the daemon")
 }

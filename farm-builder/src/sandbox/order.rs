@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use farm_api::record::Usage;
 use farm_types::Digest;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,11 @@ pub enum Order {
         results: Option<PathBuf>,
         /// How to call dnf.
         dnf: Dnf,
+    },
+    /// Say which packages are installed in a chroot.
+    Inventory {
+        /// The chroot.
+        chroot: Chroot,
     },
     /// Run a script as the build user in a chroot.
     Run {
@@ -227,6 +233,15 @@ pub enum Collect {
     Binaries,
 }
 
+/// The line with which a helper ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// What came of the order.
+    pub answer: Answer,
+    /// What its programs used up.
+    pub usage: Usage,
+}
+
 /// What the helper answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
@@ -234,6 +249,8 @@ pub enum Answer {
     Done,
     /// The program that did it ended with this status.
     Exit(i32),
+    /// The packages, as the rpm of the chroot prints them.
+    Inventory(String),
     /// What was picked.
     Collected(Collection),
     /// What several orders came to: of those that were carried out, one answer each.

@@ -26,6 +26,12 @@ use super::{
 /// Runs as root of a new tree: adds the build user, and prints where the platform's rpm has its database.
 const PREPARE: &str = include_str!("prepare.sh");
 
+/// Prints what is installed, a package a line. An old rpm knows no SHA-256 of headers.
+const INVENTORY: &str = r"
+start='%{NAME}\t%|EPOCH?{%{EPOCH}}|\t%{VERSION}\t%{RELEASE}\t%|ARCH?{%{ARCH}}|\t'
+rpm -qa --qf ${start}'%|SHA256HEADER?{%{SHA256HEADER}}|\n' 2> /dev/null || rpm -qa --qf ${start}'\n'
+";
+
 pub fn carry_out(order: Order, bounds: &Bounds) -> anyhow::Result<Answer> {
     match order {
         Order::Refresh { cache, dnf } => refresh(&cache, &dnf),
@@ -35,6 +41,7 @@ pub fn carry_out(order: Order, bounds: &Bounds) -> anyhow::Result<Answer> {
         Order::Run { chroot, script, source, network } => {
             run_script(&chroot, script, source.as_deref(), network, bounds)
         }
+        Order::Inventory { chroot } => inventory(&chroot),
         Order::Hold { .. } => anyhow::bail!("to hold is no step"),
         Order::Collect { chroot, kind, into, most_bytes, most_files } => {
             let upper = chroot.changes.join("upper");
@@ -146,6 +153,13 @@ fn run_script(
         names::as_here(&root).context("cannot let the chroot resolve names as this host does")?;
     }
     Ok(Answer::Exit(run(&mut *build_user(&root, script, source.as_deref(), network, bounds)?)?))
+}
+
+fn inventory(chroot: &Chroot) -> anyhow::Result<Answer> {
+    let root = Scene::new()?.chroot(chroot)?;
+    let listed = chroot_root(&root, INVENTORY)?.stdout(Stdio::piped()).output().context("cannot start bwrap")?;
+    anyhow::ensure!(listed.status.success(), "the rpm of the chroot cannot list what is installed; the log says why");
+    Ok(Answer::Inventory(String::from_utf8_lossy(&listed.stdout).into_owned()))
 }
 
 fn index(folder: &Path) -> anyhow::Result<Answer> {

@@ -128,6 +128,7 @@ impl Build {
             results,
             limits: BuildLimits::default(),
             network: false,
+            like: None,
         };
         Self { request, cancel: CancellationToken::new(), cancel_at: None, said: None, folder }
     }

@@ -11,6 +11,7 @@ use diesel::{
     QueryableByName, RunQueryDsl as _, sql_query,
     sql_types::{BigInt, Nullable, Text},
 };
+use farm_api::record::BuildRecord;
 use farm_auth::Token;
 use farm_db::{PgConnection, intake, operator, testing};
 use farm_store::{Store, StoreConfig};
@@ -159,6 +160,14 @@ impl Farm {
                    WHERE t.job_id = $1 ORDER BY number DESC LIMIT 1";
         let digest: Digest = self.ask(job, sql).expect("the attempt has no log").parse().unwrap();
         unpack(&self.store.get(&digest).await.unwrap().bytes(1 << 30).await.unwrap())
+    }
+
+    /// The record of the job's only attempt.
+    pub async fn record(&self, job: JobId) -> BuildRecord {
+        let sql = "SELECT encode(f.digest, 'hex') FROM farm.artifact f JOIN farm.task t ON t.id = f.task_id
+                   WHERE t.job_id = $1 AND f.kind = 'manifest'";
+        let digest: Digest = self.ask(job, sql).expect("the attempt has no record").parse().unwrap();
+        serde_json::from_slice(&self.store.get(&digest).await.unwrap().bytes(1 << 30).await.unwrap()).unwrap()
     }
 
     /// Names of the job's artifacts.

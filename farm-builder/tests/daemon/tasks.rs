@@ -19,7 +19,7 @@ async fn a_task_is_built_and_its_results_are_at_the_hub() {
     assert_eq!(farm.ended(job).await, "succeeded");
     assert_eq!(
         farm.artifacts(job),
-        "build.log.gz small-1.0-1.mini12.src.rpm small-1.0-1.mini12.x86_64.rpm",
+        "build.log.gz buildroot.json small-1.0-1.mini12.src.rpm small-1.0-1.mini12.x86_64.rpm",
         "{}",
         farm.log(job).await
     );
@@ -27,6 +27,15 @@ async fn a_task_is_built_and_its_results_are_at_the_hub() {
     let stages = farm.attempts(job, "(SELECT string_agg(s->>'stage', ',') FROM jsonb_array_elements(stages) s)");
     assert_eq!(stages, "chroot,source,dependencies,prep,build,install,check,collect");
     assert_eq!(farm.attempts(job, "stage"), "upload");
+    let marks = farm.attempts(job, "(SELECT string_agg(m->>'stage', ',') FROM jsonb_array_elements(marks) m)");
+    assert_eq!(marks, stages);
+    let used = "peak_memory_bytes > 1000000 AND cpu_milliseconds > 50 AND written_bytes > 10000";
+    assert_eq!(farm.attempts(job, used), "true", "{}", farm.attempts(job, "to_jsonb(attempts)"));
+    let record = farm.record(job).await;
+    let sources = farm.ask(job, "SELECT encode(digest, 'hex') FROM farm.source WHERE job_id = $1");
+    assert_eq!(record.sources[0].digest.to_string(), sources.unwrap());
+    assert_eq!(record.stages.iter().map(|time| time.stage.as_str()).collect::<Vec<_>>().join(","), stages);
+    assert_eq!(record.usage.cpu_milliseconds.unwrap().to_string(), farm.attempts(job, "cpu_milliseconds"));
 }
 
 #[tokio::test]
@@ -37,7 +46,7 @@ async fn a_package_that_does_not_build_brings_its_cause_and_the_lines_that_say_w
     assert_eq!(farm.ended(job).await, "failed");
     assert_eq!(farm.attempts(job, "cause || '/' || stage"), "check/check");
     assert!(farm.attempts(job, "excerpt").contains("FAIL: adds"));
-    assert_eq!(farm.artifacts(job), "build.log.gz");
+    assert_eq!(farm.artifacts(job), "build.log.gz buildroot.json");
 }
 
 #[tokio::test]
@@ -56,6 +65,24 @@ async fn a_job_that_may_use_the_network_reaches_what_listens_on_the_host_and_ano
     assert_eq!(farm.ended(jobs[0]).await, "succeeded", "{}", farm.log(jobs[0]).await);
     assert_eq!(farm.ended(jobs[1]).await, "failed", "{}", farm.log(jobs[1]).await);
     assert!(farm.log(jobs[1]).await.contains("Connection refused"));
+}
+
+#[tokio::test]
+async fn a_job_is_built_with_the_packages_of_an_earlier_task() {
+    let farm = Farm::start();
+    let _builder = farm.builder("again", "");
+    let source = [srpm("small", SMALL, &[])];
+    let first = farm.job(&source).await;
+    assert_eq!(farm.ended(first).await, "succeeded");
+    let task = farm.ask(first, "SELECT id FROM farm.task WHERE job_id = $1").unwrap().parse().unwrap();
+    let again = farm.job_with(&source, |new| {
+        new.like = Some(task);
+        new.targets = "mini12-x86_64".to_owned();
+    });
+    let again = again.await;
+    assert_eq!(farm.ended(again).await, "succeeded", "{}", farm.log(again).await);
+    let packages = |record: farm_api::record::BuildRecord| record.buildroots[0].packages.clone();
+    assert_eq!(packages(farm.record(again).await), packages(farm.record(first).await));
 }
 
 #[tokio::test]

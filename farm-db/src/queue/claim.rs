@@ -6,9 +6,10 @@ use diesel::{
 };
 use farm_api::{hub, recipe::Recipe};
 use farm_types::{AttemptNumber, BuilderId, JobId, LeaseKey, LeaseToken, TaskId};
+use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::Result;
+use crate::{Result, document::documents};
 
 /// A task that a builder now holds.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct ClaimedTask {
     pub waited: Duration,
     /// Whether its builds may use the network.
     pub network: bool,
+    /// The record of the build with whose packages to build.
+    pub like: Option<hub::LeaseRecord>,
     /// What to build.
     pub sources: Vec<hub::LeaseSource>,
 }
@@ -83,7 +86,29 @@ pub fn claim(
         .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
         .bind::<Double, _>(f64::from(lease_seconds))
         .load(conn)?;
-    rows.into_iter().map(Row::read).collect()
+    let mut tasks: Vec<ClaimedTask> = rows.into_iter().map(Row::read).collect::<Result<_>>()?;
+    if !tasks.is_empty() {
+        add_likes(conn, builder, &mut tasks)?;
+    }
+    Ok(tasks)
+}
+
+/// Adds which of the tasks are to be built like another: few ever are.
+fn add_likes(conn: &mut PgConnection, builder: BuilderId, tasks: &mut [ClaimedTask]) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Like {
+        task: TaskId,
+        #[serde(flatten)]
+        record: hub::LeaseRecord,
+    }
+    let numbers: Vec<i64> = tasks.iter().map(|task| task.key.task.0).collect();
+    let query = sql_query("SELECT document FROM farm.likes($1, $2) AS document WHERE document IS NOT NULL")
+        .bind::<Integer, _>(builder.0)
+        .bind::<Array<BigInt>, _>(numbers);
+    for like in documents::<Like, _>(conn, query)? {
+        tasks.iter_mut().filter(|task| task.key.task == like.task).for_each(|task| task.like = Some(like.record));
+    }
+    Ok(())
 }
 
 impl Row {
@@ -99,6 +124,7 @@ impl Row {
             timeout_seconds: u32::try_from(self.timeout_seconds).unwrap_or(u32::MAX),
             waited: Duration::try_from_secs_f64(self.waited).unwrap_or_default(),
             network: self.network,
+            like: None,
             sources: serde_json::from_value(self.sources)?,
         })
     }

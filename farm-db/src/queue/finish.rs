@@ -9,7 +9,9 @@ use crate::{DbError, Result};
 
 /// Ends an attempt with what came of it. Sent again after a lost answer it changes nothing and is no error.
 pub fn finish(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, end: &Finish) -> Result<()> {
-    sql_query("SELECT farm.finish($1, $2, $3, $4, $5::farm.outcome, $6::farm.cause, $7::farm.stage, $8, $9, $10, $11)")
+    sql_query(
+        "SELECT farm.finish_with_record($1, $2, $3, $4, $5::farm.outcome, $6::farm.cause, $7::farm.stage, $8, $9, $10, $11, $12, $13)",
+    )
         .bind::<Integer, _>(builder.0)
         .bind::<BigInt, _>(key.task.0)
         .bind::<Integer, _>(key.attempt.0)
@@ -21,6 +23,8 @@ pub fn finish(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, end: 
         .bind::<Jsonb, _>(serde_json::to_value(&end.excerpt)?)
         .bind::<Jsonb, _>(serde_json::to_value(&end.stages)?)
         .bind::<Jsonb, _>(serde_json::to_value(&end.artifacts)?)
+        .bind::<Jsonb, _>(serde_json::to_value(end.usage)?)
+        .bind::<Jsonb, _>(serde_json::to_value(&end.marks)?)
         .execute(conn)?;
     Ok(())
 }

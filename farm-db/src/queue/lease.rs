@@ -132,6 +132,22 @@ pub fn source(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, posit
         .ok_or_else(|| DbError::NotFound(format!("task {} has no source {position}", key.task)))
 }
 
+/// The record that a task which the builder holds is to be built like: its digest.
+pub fn like(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey) -> Result<Digest> {
+    #[derive(Deserialize)]
+    struct Like {
+        digest: Digest,
+    }
+    let query =
+        sql_query("SELECT document FROM farm.leased_like($1, $2, $3, $4) AS document WHERE document IS NOT NULL")
+            .bind::<Integer, _>(builder.0)
+            .bind::<BigInt, _>(key.task.0)
+            .bind::<Integer, _>(key.attempt.0)
+            .bind::<SqlUuid, _>(key.token.0);
+    let found: Option<Like> = document(conn, query)?;
+    found.map(|like| like.digest).ok_or_else(|| DbError::NotFound(format!("task {} is built like no other", key.task)))
+}
+
 /// Whether the lease is live, for calls that write nothing.
 pub fn held(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey) -> Result<()> {
     sql_query("SELECT farm.prove($1, $2, $3, $4)")

@@ -14,6 +14,8 @@ const JOB: &str = "jsonb_build_object(
   'targets', j.targets, 'after', j.after_job, 'progress', j.progress, 'succeeded', j.succeeded, 'total', j.total,
   'reasons', j.reasons, 'warnings', j.warnings, 'submitted', j.submitted_at, 'finished', j.finished_at,
   'url', '/jobs/' || j.id,
+  'like', (SELECT jsonb_build_object('task', b.like_task, 'attempt', b.like_attempt) FROM farm.job b
+    WHERE b.id = j.id AND b.like_task IS NOT NULL),
   'sources', (SELECT coalesce(jsonb_agg(jsonb_build_object('position', s.position, 'file_name', s.file_name,
       'digest', encode(s.digest, 'hex'), 'size', b.size,
       'nevr', s.name || '-' || coalesce(s.epoch || ':', '') || s.version || '-' || s.release) ORDER BY s.position), '[]')

@@ -21,6 +21,10 @@ pub(super) const TASK: TaskDocument = TaskDocument {
     more: " || jsonb_build_object(
       'attempts', (SELECT coalesce(jsonb_agg(jsonb_build_object('number', a.number, 'builder', a.builder,
           'outcome', a.outcome, 'cause', a.cause, 'stage', a.stage, 'message', a.message, 'stages', a.stages,
+          'marks', a.marks, 'usage', jsonb_build_object('peak_memory_bytes', a.peak_memory_bytes,
+            'cpu_milliseconds', a.cpu_milliseconds, 'written_bytes', a.written_bytes),
+          'record_url', (SELECT '/artifacts/' || f.id || '/' || f.name FROM farm.artifact f
+            WHERE f.task_id = a.task_id AND f.attempt = a.number AND f.kind = 'manifest' AND f.name = 'buildroot.json'),
           'started', a.started_at, 'finished', a.finished_at, 'log_size', a.log_size) ORDER BY a.number), '[]')
         FROM farm.attempt_view a WHERE a.task_id = t.id),
       'artifacts', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', f.id, 'kind', f.kind, 'name', f.name,

@@ -1,7 +1,14 @@
 //! What a builder writes proves its lease, or changes nothing.
 
-use farm_api::hub::{NewArtifact, Renew};
-use farm_db::{DbError, blobs, queue, read, testing};
+use farm_api::{
+    hub::{NewArtifact, Renew},
+    record::{StageMark, Usage},
+};
+use farm_db::{
+    DbError, blobs,
+    intake::{self, Submission},
+    queue, read, testing,
+};
 use farm_types::{ArtifactKind, LeaseKey, LeaseToken, Outcome, Stage};
 use uuid::Uuid;
 
@@ -35,6 +42,56 @@ fn an_old_attempt_cannot_write_into_the_new_one() {
     assert_eq!(text(&mut conn, untouched), "none0");
     builder.finish(&mut conn, &new, Outcome::Succeeded).unwrap();
     assert_sound(&mut conn);
+}
+
+#[test]
+fn what_an_attempt_used_up_is_kept_at_its_end_and_no_later_word_changes_it() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let key = builder.claim_one(&mut conn);
+    let mut end = testing::ended(Outcome::Failed);
+    end.usage = Usage { peak_memory_bytes: Some(1 << 40), cpu_milliseconds: Some(7), written_bytes: None };
+    end.marks = vec![StageMark { stage: Stage::Build, source: Some(2), offset: 100, line: 3 }];
+    let thief = testing::builder(&mut conn, "thief");
+    let later = farm_api::hub::Finish { usage: Usage { cpu_milliseconds: Some(9), ..end.usage }, ..end.clone() };
+    assert!(matches!(queue::finish(&mut conn, thief.id, &key, &later), Err(DbError::LeaseLost(_))));
+    queue::finish(&mut conn, builder.id, &key, &end).unwrap();
+    queue::finish(&mut conn, builder.id, &key, &later).unwrap();
+    let attempt = read::task(&mut conn, farm_db::Viewer::ANYBODY, key.task).unwrap().attempts.remove(0);
+    assert_eq!((attempt.usage, attempt.marks, attempt.record_url), (end.usage, end.marks, None));
+}
+
+#[test]
+fn a_job_is_built_like_a_task_that_has_a_record_on_its_platform_and_its_builder_alone_gets_that() {
+    let (_db, mut conn) = database();
+    let (owner, thief) = (testing::builder(&mut conn, "owner"), testing::builder(&mut conn, "thief"));
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let first = owner.claim_one(&mut conn);
+    let like = |conn: &mut _, targets: &str| {
+        let new = testing::submission(conn, "alice");
+        intake::submit(conn, &Submission { like: Some(first.task), targets: targets.to_owned(), ..new })
+    };
+    assert!(matches!(like(&mut conn, PLATFORM), Err(DbError::NotFound(_))), "there is no record yet");
+    let digest = testing::digest();
+    queue::deliver(&mut conn, owner.id, &first, &digest, 7).unwrap();
+    let record = NewArtifact { kind: ArtifactKind::Manifest, name: "buildroot.json".parse().unwrap(), digest, size: 7 };
+    let end = farm_api::hub::Finish { artifacts: vec![record], ..testing::ended(Outcome::Succeeded) };
+    queue::finish(&mut conn, owner.id, &first, &end).unwrap();
+    assert!(matches!(like(&mut conn, "auto"), Err(DbError::Conflict(_))), "another platform");
+    assert_eq!(text(&mut conn, "SELECT count(*)::text AS text FROM farm.job"), "1", "a refused job is there");
+    let (job, _) = like(&mut conn, PLATFORM).unwrap();
+    testing::accept(&mut conn, job, &[PLATFORM]);
+    let plain = testing::accepted(&mut conn, &[PLATFORM]);
+    let claimed = queue::claim(&mut conn, owner.id, owner.instance, 2, 60).unwrap();
+    for task in claimed {
+        let expected = (task.job == job).then_some(digest);
+        assert_eq!(task.like.map(|like| like.digest), expected, "job {}", task.job);
+        assert_eq!(queue::like(&mut conn, owner.id, &task.key).ok(), expected);
+        assert!(matches!(queue::like(&mut conn, thief.id, &task.key), Err(DbError::LeaseLost(_))));
+    }
+    let shown = |conn: &mut _, job| read::job(conn, farm_db::Viewer::ANYBODY, job).unwrap().like.map(|like| like.task);
+    assert_eq!((shown(&mut conn, job), shown(&mut conn, plain)), (Some(first.task), None));
 }
 
 #[test]

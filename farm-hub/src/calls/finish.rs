@@ -15,6 +15,9 @@ use crate::{
 /// The longest end of an attempt that is taken: thousands of packages and a long excerpt.
 pub(crate) const MAX_END: usize = 8 << 20;
 
+/// Marks of stages that are kept: of thousands of sources.
+const MAX_MARKS: usize = 20_000;
+
 /// The attempt has ended. What is not right is refused before the lease is touched, so it can be sent again, mended.
 pub(crate) async fn finish(
     State(hub): State<Shared>,
@@ -52,6 +55,13 @@ fn check(end: &Finish) -> Result<(), String> {
     if end.artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::Log).count() > 1 {
         return Err("there are two logs; an attempt has one".to_owned());
     }
+    let usage = [end.usage.peak_memory_bytes, end.usage.cpu_milliseconds, end.usage.written_bytes];
+    if usage.into_iter().flatten().any(|number| i64::try_from(number).is_err()) {
+        return Err("no build uses up that much".to_owned());
+    }
+    if end.marks.len() > MAX_MARKS {
+        return Err(format!("there are {} marks of stages; at most {MAX_MARKS} are kept", end.marks.len()));
+    }
     Ok(())
 }
 
@@ -79,6 +89,13 @@ mod tests {
         ] {
             assert!(complaint(bad.clone()).is_some(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_usage_that_no_build_can_have_is_refused() {
+        let usage = |bytes: u64| serde_json::json!({ "outcome": "succeeded", "usage": { "written_bytes": bytes } });
+        assert_eq!(complaint(usage(1 << 50)), None);
+        assert!(complaint(usage(u64::MAX)).is_some());
     }
 
     #[test]

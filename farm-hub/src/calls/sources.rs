@@ -5,6 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use farm_db::queue;
+use farm_types::Digest;
 
 use crate::{
     caller::{Caller, Held},
@@ -21,7 +22,17 @@ pub(crate) async fn source(
 ) -> Result<Response> {
     let Path(position) = position?;
     let (digest, _) = hub.pool.run(move |conn| queue::source(conn, builder.id, &key, position)).await?;
-    let blob = hub.store.get(&digest).await?;
+    send(&hub, &digest).await
+}
+
+/// The record of the build with whose packages the task is to be built, verified in the same way.
+pub(crate) async fn record(State(hub): State<Shared>, Caller(builder): Caller, Held(key): Held) -> Result<Response> {
+    let digest = hub.pool.run(move |conn| queue::like(conn, builder.id, &key)).await?;
+    send(&hub, &digest).await
+}
+
+async fn send(hub: &Shared, digest: &Digest) -> Result<Response> {
+    let blob = hub.store.get(digest).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, blob.size().to_string()),

@@ -2,7 +2,7 @@ use std::io::Read as _;
 
 use farm_api::{
     error::ErrorCode,
-    hub::{LogTaken, NewArtifact},
+    hub::{LeaseRecord, LogTaken, NewArtifact},
 };
 use farm_db::{blobs, read, testing};
 use farm_types::{ArtifactKind, Outcome};
@@ -39,6 +39,45 @@ async fn a_log_grows_piece_by_piece_and_pieces_sent_again_or_too_early_change_no
     let mut log = String::new();
     MultiGzDecoder::new(&gzip[..]).read_to_string(&mut log).unwrap();
     assert_eq!(log, format!("one\ntwo\n{large}"));
+}
+
+#[tokio::test]
+async fn of_a_piece_of_log_that_breaks_off_nothing_is_kept_and_it_is_taken_when_it_comes_again() {
+    let (_farm, builder, lease) = farm_with_lease().await;
+    assert_eq!(ok::<LogTaken>(builder.log(&lease.key, 0, b"one\n").await).await.next, 4);
+    let broken = stream::iter([Ok(b"tw".to_vec()), Err(std::io::Error::other("the cable is cut"))]);
+    let request = builder.call(Method::PUT, "log?start=4", Some(&lease.key)).header("content-length", 4);
+    assert!(request.body(reqwest::Body::wrap_stream(broken)).send().await.is_err());
+    assert_eq!(ok::<LogTaken>(builder.log(&lease.key, 4, b"").await).await.next, 4);
+    assert_eq!(ok::<LogTaken>(builder.log(&lease.key, 4, b"two\n").await).await.next, 8);
+}
+
+#[tokio::test]
+async fn the_record_to_build_like_is_read_under_the_lease_of_that_task_and_no_other() {
+    let (farm, builder, first) = farm_with_lease().await;
+    assert_eq!(first.like, None);
+    let (bytes, digest) = (b"{}", sha256(b"{}"));
+    builder.blob(&first.key, &digest, bytes).await;
+    let mut end = testing::ended(Outcome::Succeeded);
+    let name = "buildroot.json".parse().unwrap();
+    end.artifacts = vec![NewArtifact { kind: ArtifactKind::Manifest, name, digest, size: 2 }];
+    assert_eq!(builder.finish_with(&first.key, &end).await.status(), StatusCode::NO_CONTENT);
+    let mut conn = farm.conn();
+    let new = farm_db::intake::Submission {
+        like: Some(first.key.task),
+        targets: "a-x86_64".to_owned(),
+        ..testing::submission(&mut conn, "alice")
+    };
+    let (job, _) = farm_db::intake::submit(&mut conn, &new).unwrap();
+    testing::accept(&mut conn, job, &["a-x86_64"]);
+    let lease = builder.claim_one().await;
+    assert_eq!(lease.like, Some(LeaseRecord { digest, size: 2 }));
+    let record = async |builder: &Builder| builder.call(Method::GET, "record", Some(&lease.key)).send().await.unwrap();
+    assert_eq!(&record(&builder).await.bytes().await.unwrap()[..], bytes);
+    let thief = farm.builder("two").await;
+    assert_eq!(refusal(record(&thief).await).await, ErrorCode::LeaseLost);
+    let answer = builder.call(Method::GET, "record", Some(&first.key)).send().await.unwrap();
+    assert_eq!(refusal(answer).await, ErrorCode::LeaseLost);
 }
 
 #[tokio::test]

@@ -115,6 +115,8 @@ impl Farm {
             message: String::new(),
             excerpt: Vec::new(),
             stages: Vec::new(),
+            marks: Vec::new(),
+            usage: farm_api::record::Usage::default(),
             artifacts,
         };
         for artifact in &finish.artifacts {
@@ -146,6 +148,7 @@ impl Farm {
             timeout_seconds: None,
             after: None,
             network: false,
+            like: None,
             sources: vec![("hello-1-1.src.rpm".to_owned(), source)],
         };
         intake::submit(conn, &submission).unwrap();

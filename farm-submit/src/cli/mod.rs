@@ -106,6 +106,11 @@ pub enum Command {
     /// Build tasks of a job again that failed or were cancelled
     #[command(after_help = "Examples:\n  farm retry 42\n  farm retry 42 --failed && farm watch 42")]
     Retry(RetryArgs),
+    /// Build again what was built, with the very packages that were installed then
+    #[command(
+        after_help = "Examples:\n  farm rebuild 42:f13            a new job that is built as that task was\n  farm rebuild 42 -b compare     its results go to the bucket “compare”\n\nIt fails where the repositories do not have all those packages any more, and names those that are gone."
+    )]
+    Rebuild(RebuildArgs),
     /// Download the packages of a job
     #[command(
         after_help = "Examples:\n  farm download 42                  to ./f13-x86_64/, ./sl5-x86_64/, …\n  farm download 42:f13 -d results   of one platform, to results/f13-x86_64/\n\nWhat is there already is not downloaded again; a different file is never overwritten without --force."
@@ -238,6 +243,26 @@ pub struct RetryArgs {
     /// Only tasks that failed, not those that were cancelled
     #[arg(long)]
     pub failed: bool,
+}
+
+/// What `farm rebuild` takes.
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// The job, and which of its platforms or releases
+    #[arg(value_name = "JOB[:PLATFORM]")]
+    pub task: TaskChoice,
+    /// Where the results go [default: scratch]
+    #[arg(short, long)]
+    pub bucket: Option<BucketName>,
+    /// Your own name for the new job: the same name never makes a second one
+    #[arg(long)]
+    pub id: Option<JobKey>,
+    /// Do not wait for the end of the job
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Print no progress, only the job and its results
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// What `farm download` takes.

@@ -6,6 +6,7 @@ pub mod download;
 pub mod farm;
 pub mod list;
 pub mod logs;
+pub mod rebuild;
 pub mod show;
 pub mod submit;
 pub mod token;

@@ -29,19 +29,30 @@ pub async fn run(args: &SubmitArgs, client: &PeopleClient, output: &mut Output) 
         sources = bring(args, client, output.live) => sources?,
         () = interrupt.wait() => return Err(Failure::Interrupted("interrupted; nothing was submitted".to_owned())),
     };
-    let new = new_job(args, sources)?;
+    hand_in(&new_job(args, sources)?, args.no_wait, args.quiet, client, output, &mut interrupt).await
+}
+
+/// Creates a job and waits for its end, if somebody wants to.
+pub async fn hand_in(
+    new: &NewJob,
+    no_wait: bool,
+    quiet: bool,
+    client: &PeopleClient,
+    output: &mut Output,
+    interrupt: &mut Interrupt,
+) -> Result<Exit, Failure> {
     let job = tokio::select! {
-        job = create(client, &new) => job?,
+        job = create(client, new) => job?,
         () = interrupt.wait() => return Err(Failure::Interrupted(uncertain("interrupted", &new.key))),
     };
     output.note(&format!("Job {}: {}", job.id, show::shown(&client.url(&job.url))))?;
-    if args.no_wait {
+    if no_wait {
         if output.json {
             output.document(&JobDocument { job: &job })?;
         }
         return Ok(Exit::Done);
     }
-    watch::to_the_end(job.id, client, output, args.quiet, &mut interrupt).await
+    watch::to_the_end(job.id, client, output, quiet, interrupt).await
 }
 
 /// Looks at all files first, and only then sends the first byte.
@@ -135,13 +146,8 @@ fn about(file: &LocalFile, error: ClientError) -> Failure {
 }
 
 fn new_job(args: &SubmitArgs, sources: Vec<NewSource>) -> Result<NewJob, Failure> {
-    let key = match &args.id {
-        Some(id) => id.clone(),
-        // Made before the first try and kept for every further one: a lost answer must not make a second job.
-        None => Uuid::new_v4().to_string().parse::<JobKey>().map_err(|error| Failure::Local(error.to_string()))?,
-    };
     Ok(NewJob {
-        key,
+        key: key(args.id.as_ref())?,
         title: args.title.clone(),
         sources,
         targets: args.targets.clone(),
@@ -150,7 +156,16 @@ fn new_job(args: &SubmitArgs, sources: Vec<NewSource>) -> Result<NewJob, Failure
         timeout_seconds: args.timeout,
         after: args.after,
         network: args.network,
+        like: None,
     })
+}
+
+/// What the job is called. Made before the first try and kept for every further one: a lost answer must not make a second job.
+pub fn key(id: Option<&JobKey>) -> Result<JobKey, Failure> {
+    match id {
+        Some(id) => Ok(id.clone()),
+        None => Uuid::new_v4().to_string().parse().map_err(|error| Failure::Local(format!("{error}"))),
+    }
 }
 
 async fn create(client: &PeopleClient, new: &NewJob) -> Result<Job, Failure> {

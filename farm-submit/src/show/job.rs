@@ -29,6 +29,9 @@ pub fn full(job: &Job, client: &PeopleClient, now: Timestamp) -> String {
         }
         line("targets", if job.targets.is_empty() { "auto" } else { &job.targets })?;
         line("bucket", &format!("{}, class {}", job.bucket, job.class))?;
+        if let Some(like) = job.like {
+            line("packages", &format!("those of task {}, attempt {}", like.task, like.attempt))?;
+        }
         if let Some(after) = job.after {
             line("after", &format!("job {after}"))?;
         }
@@ -41,6 +44,7 @@ pub fn full(job: &Job, client: &PeopleClient, now: Timestamp) -> String {
             for task in &job.tasks {
                 out.write_str(&task_line(task, client, now, widest(job)))?;
                 attempts(out, task)?;
+                used(out, task)?;
             }
         }
         Ok(())
@@ -162,6 +166,17 @@ fn attempts(out: &mut String, task: &Task) -> fmt::Result {
         writeln!(out, "      attempt {} on {}  {outcome}{cause}{message}", attempt.number, attempt.builder)?;
     }
     Ok(())
+}
+
+/// What the latest attempt at a task used up, as far as it is known.
+fn used(out: &mut String, task: &Task) -> fmt::Result {
+    let Some(usage) = task.attempts.last().map(|attempt| attempt.usage) else { return Ok(()) };
+    let memory = usage.peak_memory_bytes.map(|peak| format!("{} of memory", size(peak)));
+    let processor =
+        usage.cpu_milliseconds.map(|used| format!("{}.{} s of the processor", used / 1000, used % 1000 / 100));
+    let disk = usage.written_bytes.map(|written| format!("{} written", size(written)));
+    let used: Vec<String> = [memory, processor, disk].into_iter().flatten().collect();
+    if used.is_empty() { Ok(()) } else { writeln!(out, "      {DIM}used {}{DIM:#}", used.join(", ")) }
 }
 
 /// Writing into a text cannot fail; this says so once.

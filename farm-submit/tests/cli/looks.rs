@@ -4,6 +4,7 @@ use farm_api::{
     access::{TokenInfo, Whoami},
     error::Reason,
     people::{Builder, Job, JobPage, Platform, RunningTask, Why},
+    record::Usage,
 };
 use farm_types::{BuilderState, JobId, Outcome, Stage, TaskId, TaskState};
 use serde::de::DeserializeOwned;
@@ -25,6 +26,8 @@ fn farm() -> Server {
     );
     mixed.tasks[0].attempts = vec![attempt(1, Some(Outcome::FarmFault)), attempt(2, Some(Outcome::Failed))];
     mixed.tasks[0].attempts[0].message = Some("cannot mount /proc".into());
+    mixed.tasks[0].attempts[1].usage =
+        Usage { peak_memory_bytes: Some(345 << 20), cpu_milliseconds: Some(58_340), written_bytes: Some(78 << 20) };
     mixed.tasks[2].message = Some("waits for a builder for i686".into());
     mixed.warnings.push(Reason {
         code: "no_builder".into(),
@@ -109,6 +112,7 @@ fn the_help_of_each_command_has_examples() {
         "logs",
         "cancel",
         "retry",
+        "rebuild",
         "download",
         "why",
         "platforms",

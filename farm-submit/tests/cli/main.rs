@@ -6,6 +6,7 @@ mod download;
 mod login;
 mod logs;
 mod looks;
+mod rebuild;
 mod server;
 mod submit;
 mod terminal;

@@ -34,6 +34,7 @@ pub fn job(id: i64, tasks: Vec<Task>) -> Job {
         class: Class::Normal,
         targets: "f13,f14".into(),
         after: None,
+        like: None,
         progress: progress(&tasks),
         succeeded: succeeded as i64,
         total: tasks.len() as i64,
@@ -140,6 +141,9 @@ pub fn attempt(number: i32, outcome: Option<Outcome>) -> Attempt {
         stages: Vec::new(),
         started: at(2),
         finished: outcome.map(|_| at(67)),
+        marks: Vec::new(),
+        usage: farm_api::record::Usage::default(),
+        record_url: None,
         log_size: 0,
     }
 }

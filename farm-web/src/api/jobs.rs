@@ -131,6 +131,7 @@ fn shown(conn: &mut PgConnection, caller: &Caller, id: JobId) -> farm_db::Result
         Err(DbError::NotFound(_)) => Ok(Job {
             targets: String::new(),
             after: None,
+            like: None,
             succeeded: 0,
             total: 0,
             reasons: Vec::new(),

@@ -42,6 +42,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events::events))
         .routes(routes!(tasks::show))
         .routes(routes!(tasks::why))
+        .routes(routes!(tasks::buildroot))
         .routes(routes!(log::plain))
         .routes(routes!(log::events));
     OpenApiRouter::new().nest("/api/v1", v1)

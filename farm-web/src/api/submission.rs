@@ -44,6 +44,7 @@ pub fn check(actor: Actor, new: NewJob, max_sources: usize) -> Result<Submission
         timeout_seconds: new.timeout_seconds,
         after: new.after,
         network: new.network,
+        like: new.like,
         sources: new.sources.into_iter().map(|source| (source.name, source.digest)).collect(),
     })
 }

@@ -18,7 +18,8 @@ impl Plain {
         self.held = held.split_off(held.len() - incomplete(&held));
         // Before the escapes go: what takes them out would take these bytes too.
         let text = String::from_utf8_lossy(&held);
-        self.escapes.strip_next(text.as_bytes()).map(String::from_utf8_lossy).collect()
+        let plain: String = self.escapes.strip_next(text.as_bytes()).map(String::from_utf8_lossy).collect();
+        still(plain)
     }
 
     /// How many bytes wait.
@@ -28,8 +29,24 @@ impl Plain {
 
     /// What still waits when there is no more to come.
     pub fn rest(self) -> String {
-        String::from_utf8_lossy(&self.held).into_owned()
+        still(String::from_utf8_lossy(&self.held).into_owned())
     }
+}
+
+/// The text without what would turn it around, and without the control characters that are no bytes: they are written out.
+fn still(text: String) -> String {
+    let turns = |c: char| matches!(c, '\u{80}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(turns) {
+        return text;
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut still, c| {
+        if turns(c) {
+            still.extend(c.escape_unicode())
+        } else {
+            still.push(c)
+        }
+        still
+    })
 }
 
 /// The length of what may be the beginning of a character at the end: three bytes at the most.
@@ -58,6 +75,14 @@ mod tests {
     fn bytes_that_are_no_text_are_replaced_and_not_waited_for() {
         assert_eq!(Plain::default().text(b"a\xff"), "a\u{fffd}");
         assert_eq!(Plain::default().text(b"\xffb"), "\u{fffd}b");
+    }
+
+    #[test]
+    fn what_a_terminal_or_a_page_would_obey_is_gone_or_written_out() {
+        let all = "a\u{1b}]0;title\u{7}b\u{1b}[2Jc\u{8}d\u{202e}e\u{1b}c\u{9b}31mf\0g\n\th";
+        let plain = Plain::default().text(all.as_bytes());
+        assert!(!plain.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')), "{plain:?}");
+        assert!(plain.starts_with("ab") && plain.contains("\\u{202e}") && plain.ends_with("g\n\th"), "{plain:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod account;
 mod assets;
 mod audit;
+mod buildroot;
 mod filters;
 mod forms;
 mod front;
@@ -45,6 +46,7 @@ pub fn routes() -> Router<App> {
         .route("/jobs/{id}/cancel", post(forms::cancel))
         .route("/jobs/{id}/retry", post(forms::retry))
         .route("/tasks/{id}", get(task::page))
+        .route("/tasks/{id}/buildroot", get(buildroot::page))
         .route("/builders", get(hosts::builders))
         .route("/builders/{name}", get(hosts::builder))
         .route("/builders/{name}/state", post(forms::builder))

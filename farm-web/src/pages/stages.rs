@@ -1,9 +1,9 @@
 //! How long each stage of an attempt took, as a bar.
 
-use farm_api::people::Attempt;
+use farm_api::{people::Attempt, record::Usage};
 use serde::Serialize;
 
-use super::filters::duration;
+use super::filters::{bytes, duration};
 
 /// A part of the bar, in percent of its width.
 #[derive(Debug, Serialize)]
@@ -29,6 +29,14 @@ pub fn bar(attempt: &Attempt) -> Vec<StageBar> {
             StageBar { name: stage.stage.as_str(), time: time(stage.milliseconds), x, width, odd: n % 5 }
         })
         .collect()
+}
+
+/// What an attempt used up, as far as it is known.
+pub fn usage(usage: &Usage) -> Vec<String> {
+    let memory = usage.peak_memory_bytes.map(|peak| format!("{} of memory", bytes(peak)));
+    let processor = usage.cpu_milliseconds.map(|used| format!("{} of the processor", time(used)));
+    let disk = usage.written_bytes.map(|written| format!("{} written", bytes(written)));
+    [memory, processor, disk].into_iter().flatten().collect()
 }
 
 /// To a hundredth, which is less than a pixel.

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use farm_api::{
+    error::ErrorCode,
     paths,
     people::{Attempt, Task, Why},
 };
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::{
     App,
+    error::AppError,
     extract::{Name, Query},
     identity::Visitor,
 };
@@ -26,6 +28,8 @@ use crate::{
 #[serde(default)]
 pub struct Choice {
     attempt: Option<i32>,
+    /// The first byte of the log that is shown; its end when absent.
+    from: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -52,6 +56,10 @@ struct AttemptRow {
     /// Whether it is its log that the page shows.
     shown: bool,
     stages: Vec<StageBar>,
+    /// What it used up, in words.
+    usage: Vec<String>,
+    /// What it was built in.
+    buildroot: Option<String>,
     attempt: Attempt,
 }
 
@@ -72,14 +80,20 @@ pub async fn page(
         })
         .await?;
     let number = choice.attempt.map(AttemptNumber).or(task.attempts.last().map(|attempt| attempt.number));
-    let log = match number {
-        Some(number) => Some(tail::view(&app, viewer, id, number).await?),
+    let log = match task.attempts.iter().find(|attempt| Some(attempt.number) == number) {
+        Some(attempt) => Some(tail::view(&app, viewer, id, attempt, choice.from).await?),
+        None if choice.attempt.is_some() => {
+            let message = format!("task {id} has no attempt {}", choice.attempt.unwrap_or_default());
+            return Err(AppError::new(ErrorCode::NotFound, message));
+        }
         None => None,
     };
     let attempts = task.attempts.iter().rev().map(|attempt| AttemptRow {
         url: format!("{}?attempt={}", task.url, attempt.number),
         shown: Some(attempt.number) == number,
         stages: stages::bar(attempt),
+        usage: stages::usage(&attempt.usage),
+        buildroot: attempt.record_url.as_ref().map(|_| format!("{}/buildroot?attempt={}", task.url, attempt.number)),
         attempt: attempt.clone(),
     });
     let page = TaskPage {

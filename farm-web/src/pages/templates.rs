@@ -18,13 +18,14 @@ macro_rules! templates {
     };
 }
 
-const SOURCES: [(&str, &str); 14] = templates![
+const SOURCES: [(&str, &str); 15] = templates![
     "base.html",
     "parts.html",
     "front.html",
     "jobs.html",
     "job.html",
     "task.html",
+    "buildroot.html",
     "builders.html",
     "builder.html",
     "platforms.html",

@@ -10,8 +10,10 @@ use axum::{
 };
 use farm_api::{
     hub::{Finish, Hello, LogLine, NewArtifact, StageTime},
+    limits::Limits,
     people::{Job, NewJob, NewSource, Task},
     recipe::{Recipe, Repository},
+    record::{BuildRecord, Buildroot, FILE_NAME, FORMAT, Package, RepositoryState, SourceFile, Tool, Usage},
 };
 use farm_daemon::{
     CancellationToken,
@@ -169,6 +171,7 @@ impl Farm {
             timeout_seconds: None,
             after: None,
             network: false,
+            like: None,
         }
     }
 
@@ -300,6 +303,12 @@ pub fn failure() -> Finish {
             StageTime { stage: Stage::Dependencies, milliseconds: 9_800 },
             StageTime { stage: Stage::Build, milliseconds: 31_000 },
         ],
+        marks: Vec::new(),
+        usage: Usage {
+            peak_memory_bytes: Some(345 << 20),
+            cpu_milliseconds: Some(58_300),
+            written_bytes: Some(78 << 20),
+        },
         artifacts: Vec::new(),
     }
 }
@@ -313,6 +322,51 @@ pub fn failed_build(lines: &[&str]) -> Finish {
 
 pub fn artifact(kind: ArtifactKind, name: &str, digest: Digest, size: usize) -> NewArtifact {
     NewArtifact { kind, name: name.parse().unwrap(), digest, size: size as u64 }
+}
+
+/// A record with these packages, `name-version-release.arch`, in the store.
+pub async fn record(farm: &Farm, packages: &[&str]) -> NewArtifact {
+    let package = |nevra: &&str| {
+        let (nevr, arch) = nevra.rsplit_once('.').unwrap();
+        let [release, version, name] = nevr.rsplitn(3, '-').collect::<Vec<_>>().try_into().unwrap();
+        Package {
+            name: name.to_owned(),
+            epoch: None,
+            version: version.to_owned(),
+            release: release.to_owned(),
+            arch: Some(arch.to_owned()),
+            digest: Some(sha256(nevra.as_bytes())),
+            repository: Some("base".to_owned()),
+        }
+    };
+    let tool = |name: &str, version: &str| Tool { name: name.to_owned(), version: version.to_owned() };
+    let record = BuildRecord {
+        format: FORMAT,
+        platform: PLATFORMS[0].parse().unwrap(),
+        recipe: serde_json::to_value(recipe(PLATFORMS[0])).unwrap(),
+        repositories: vec![RepositoryState {
+            name: "base".to_owned(),
+            digest: sha256(b"repomd"),
+            revision: Some("1764118000".to_owned()),
+        }],
+        base: sha256(b"base").to_string(),
+        sources: vec![SourceFile { position: 1, digest: sha256(b"source") }],
+        buildroots: vec![Buildroot { source: 1, layers: Vec::new(), packages: packages.iter().map(package).collect() }],
+        limits: Limits { timeout_seconds: Some(7200), memory_bytes: Some(8 << 30), ..Limits::default() },
+        network: false,
+        isolation: None,
+        options: None,
+        tools: vec![
+            tool("farm-builder", "0.1.0"),
+            tool("kernel", "6.18.2"),
+            tool("bwrap", "0.11.0"),
+            tool("dnf", "4.24.0"),
+        ],
+        stages: failure().stages,
+        usage: failure().usage,
+    };
+    let bytes = serde_json::to_vec(&record).unwrap();
+    artifact(ArtifactKind::Manifest, FILE_NAME, farm.blob(&bytes).await, bytes.len())
 }
 
 pub fn sha256(bytes: &[u8]) -> Digest {

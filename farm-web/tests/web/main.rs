@@ -4,6 +4,7 @@
 mod access;
 mod artifacts;
 mod browser;
+mod buildroots;
 mod chrome;
 mod events;
 mod farm;

@@ -10,7 +10,7 @@ use farm_types::{JobId, PlatformName, Stage};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::output;
+use crate::output::{self, shown};
 
 /// All of a build, as the farm sees it.
 const FINISHED: &str = "claim to finish";
@@ -109,14 +109,7 @@ impl Report {
         }
         output::table(&header, &self.rows(&columns));
         for trouble in &self.troubles {
-            let at = trouble.platform.as_ref().map(|platform| format!("{platform}: ")).unwrap_or_default();
-            println!("\n{at}{}\n  to blame: {}", trouble.what, trouble.blame);
-            for line in &trouble.excerpt {
-                println!("  {:>6} | {}", line.number, line.text);
-            }
-            if let Some(log) = &trouble.log {
-                println!("  whole log: {log}");
-            }
+            println!("\n{}", trouble.lines().join("\n"));
         }
         if self.ok {
             println!("\nThe farm works.");
@@ -153,6 +146,17 @@ impl Report {
     }
 }
 
+impl Trouble {
+    /// As lines for people. What builds and builders say is made fit for a terminal.
+    fn lines(&self) -> Vec<String> {
+        let at = self.platform.as_ref().map(|platform| format!("{platform}: ")).unwrap_or_default();
+        let mut lines = vec![format!("{at}{}", shown(&self.what)), format!("  to blame: {}", shown(&self.blame))];
+        lines.extend(self.excerpt.iter().map(|line| format!("  {:>6} | {}", line.number, shown(&line.text))));
+        lines.extend(self.log.as_ref().map(|log| format!("  whole log: {}", shown(log))));
+        lines
+    }
+}
+
 /// Where a step stands: one platform may have a stage that passed too fast to be seen on another.
 fn place(step: &str) -> usize {
     const BEFORE: [&str; 5] = ["packed", "uploaded", "submitted", "validated", "claimed"];
@@ -184,6 +188,21 @@ mod tests {
         }
         let rows = report.rows(&report.columns());
         assert_eq!(rows, [["uploaded", "     12", ""], ["prep", "", "      6"], ["check", "      5", "   1234"]]);
+    }
+
+    #[test]
+    fn what_a_build_says_does_nothing_to_a_terminal() {
+        let escape = "\u{1b}]0;title\u{7}\u{1b}[2J\u{202e}";
+        let trouble = Trouble {
+            platform: None,
+            blame: escape.to_owned(),
+            what: escape.to_owned(),
+            excerpt: vec![LogLine { number: 7, text: escape.to_owned() }],
+            log: Some(escape.to_owned()),
+        };
+        let lines = trouble.lines();
+        assert_eq!(lines.len(), 4);
+        assert!(lines.iter().all(|line| !line.contains(|c: char| c.is_control() || c == '\u{202e}')), "{lines:?}");
     }
 
     #[test]

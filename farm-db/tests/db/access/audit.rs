@@ -1,7 +1,10 @@
 //! What is written down of what everybody does.
 
 use diesel::PgConnection;
-use farm_api::access::{AuditFilter, Limits};
+use farm_api::{
+    access::{AuditFilter, Limits},
+    hub::{Finish, NewArtifact},
+};
 use farm_db::{
     Actor, access, blobs,
     intake::{self, Decided, Decision, ReadSource, Submission},
@@ -11,7 +14,7 @@ use farm_db::{
     testing::{self, TestBuilder},
 };
 use farm_testing::TestDb;
-use farm_types::{BuilderState, Digest, JobId, Outcome, Scope, TokenKind, Way};
+use farm_types::{ArtifactKind, BuilderState, Digest, JobId, Outcome, Scope, TokenKind, Way};
 
 use super::actions::ACTIONS;
 use crate::support::{PLATFORM, database, execute, expire_leases, text};
@@ -68,6 +71,7 @@ finish        | task 1                  | builder/one@X  | lease    | farm_hub
 publish       | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
 publish again | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
 submit        | job 2                   | alice          | token    | farm_web
+build like    | job 2                   | alice          | token    | farm_web
 reject        | job 2                   | farm_validator | daemon   | farm_validator
 submit        | job 3                   | alice          | token    | farm_web
 accept        | job 3                   | farm_validator | daemon   | farm_validator
@@ -245,6 +249,7 @@ fn submission(source: Digest) -> Submission {
         timeout_seconds: None,
         after: None,
         network: false,
+        like: None,
         sources: vec![("a.src.rpm".to_owned(), source)],
     }
 }
@@ -295,9 +300,13 @@ fn a_job_is_built_and_published(farm: &mut Farm) {
     accept(farm, job);
     let builder = builder(farm).restarted(&mut farm.hub);
     let key = builder.claim_one(&mut farm.hub);
+    queue::deliver(&mut farm.hub, builder.id, &key, &source, 1).unwrap();
+    let name = "buildroot.json".parse().unwrap();
+    let record = NewArtifact { kind: ArtifactKind::Manifest, name, digest: source, size: 1 };
+    let end = Finish { artifacts: vec![record], ..testing::ended(Outcome::Succeeded) };
     for _ in 0..2 {
         // The answer was lost, so the end comes twice.
-        builder.finish(&mut farm.hub, &key, Outcome::Succeeded).unwrap();
+        queue::finish(&mut farm.hub, builder.id, &key, &end).unwrap();
     }
     let repository = Repository { bucket: "scratch".parse().unwrap(), platform: PLATFORM.parse().unwrap() };
     let contents = publish::contents(&mut farm.publisher, &repository).unwrap().unwrap();
@@ -306,7 +315,11 @@ fn a_job_is_built_and_published(farm: &mut Farm) {
 }
 
 fn a_job_is_turned_down(farm: &mut Farm) {
-    let job = submit(farm);
+    let source = Digest::from_bytes([1; 32]);
+    let like = Some(farm_types::TaskId(1));
+    let new = intake::Submission { like, targets: PLATFORM.to_owned(), ..submission(source) };
+    let (job, _) = intake::submit(&mut farm.web, &new).unwrap();
+    assert_eq!(intake::submit(&mut farm.web, &new).unwrap(), (job, false));
     let reason = farm_api::error::Reason { code: "bad".to_owned(), source: None, message: "it is bad".to_owned() };
     decide(farm, job, Decision::Reject(vec![reason]));
 }

@@ -227,7 +227,8 @@ async fn built(farm: &Farm) -> (JobId, TaskId, ArtifactId) {
     let key = builder.claim();
     builder.log(&key, 0, b"it builds\n");
     let digest = farm.blob(b"a package").await;
-    builder.succeed(&key, vec![crate::farm::artifact(farm_types::ArtifactKind::Rpm, "a.rpm", digest, 9)]);
+    let package = crate::farm::artifact(farm_types::ArtifactKind::Rpm, "a.rpm", digest, 9);
+    builder.succeed(&key, vec![package, crate::farm::record(farm, &[]).await]);
     let artifact = farm.task(key.task).artifacts[0].id;
     // The job comes to its end, so that what tells of its changes does too.
     let other = builder.claim();
