@@ -78,6 +78,7 @@ pub fn platform(conn: &mut PgConnection, name: &str) -> PlatformName {
         repositories: vec![repository],
         network: false,
         timeout_seconds: None,
+        weight: None,
     };
     operator::put_platform(conn, &operator(), &recipe).unwrap();
     name

@@ -8,7 +8,7 @@ mod dependencies;
 mod driver;
 mod excerpt;
 mod failure;
-mod files;
+pub(crate) mod files;
 mod helper;
 mod ids;
 mod needs;

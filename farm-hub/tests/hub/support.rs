@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use farm_api::{
     error::{ErrorBody, ErrorCode},
-    hub::{Claim, Claimed, Finish, Hello, LEASE_HEADER, Lease, Renew, Renewed, Welcome},
+    hub::{Claim, Claimed, Finish, Hello, LEASE_HEADER, Lease, Renew, Renewed, Status, Welcome},
 };
 use farm_auth::Token;
 use farm_daemon::{CancellationToken, http::HttpConfig};
@@ -199,6 +199,18 @@ impl Builder {
 
     pub fn claim_request(&self, want: u32, wait_seconds: u32) -> Claim {
         Claim { instance: self.instance, want, wait_seconds }
+    }
+
+    pub fn status(&self, reason: Option<&str>) -> Status {
+        Status {
+            instance: self.instance,
+            reason: reason.map(str::to_owned),
+            load: 0.5,
+            processors: 2,
+            memory_available: 1 << 30,
+            disk_available: 1 << 40,
+            files_available: 1 << 20,
+        }
     }
 
     /// Claims, and waits for it so long.

@@ -357,5 +357,6 @@ fn recipe(platform: &str) -> Recipe {
         }],
         network: false,
         timeout_seconds: None,
+        weight: None,
     }
 }

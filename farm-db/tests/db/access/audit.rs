@@ -68,6 +68,7 @@ retry         | job 3                   | test           | operator | superuser
 claim         | task 2                  | builder/one@X  | lease    | farm_hub
 reap          | task 2                  | farm_janitor   | daemon   | farm_janitor
 cancel        | job 3                   | boss           | session  | farm_web
+leave         | builder one             | builder/one@X  | lease    | farm_hub
 ";
 
 /// The connections of the farm's processes, and of an operator.
@@ -274,4 +275,7 @@ fn a_job_is_given_back_lost_and_cancelled(farm: &mut Farm) {
     assert_eq!(queue::reap(&mut farm.janitor, 0).unwrap(), 1);
     execute(&mut farm.operator, "UPDATE farm.builder SET last_seen_at = now()");
     assert_eq!(queue::cancel_job(&mut farm.web, &person("boss", Way::Session), job).unwrap(), 1);
+    for _ in 0..2 {
+        queue::leave(&mut farm.hub, builder.id, builder.instance).unwrap();
+    }
 }
