@@ -25,5 +25,5 @@ mod standing;
 mod thresholds;
 mod work;
 
-pub use config::Config;
+pub use config::{Config, Hubs};
 pub use run::{run, run_with};

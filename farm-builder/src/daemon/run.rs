@@ -53,6 +53,8 @@ pub async fn run_with<D: Driver>(driver: D, config: Config, shutdown: Cancellati
     let hub = Arc::new(Hub::new(config.hub.addresses(), config.ca_file.as_deref(), token.as_ref())?);
     let spool = spool::Folder::open(&config.data, &config.name, hub.instance())?;
     let standing = Standing::new();
+    // Before the first claim.
+    standing.look(&config.thresholds, &config.data);
     let mut parts = Supervisor::new(shutdown.clone());
     parts.spawn("the signals", heed_signals(Arc::clone(&standing), shutdown.clone())?);
     let Some(renew_every) = say_hello(&hub, &config, &shutdown).await? else { return Ok(()) };

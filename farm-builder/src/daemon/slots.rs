@@ -70,12 +70,19 @@ impl Slots {
     pub async fn attend(&self, over: CancellationToken) -> io::Result<()> {
         let mut held: Vec<Option<Flock<std::fs::File>>> = (0..self.all).map(|_| None).collect();
         let mut keep = self.keep.subscribe();
+        let mut told = false;
         loop {
             let keeps = *keep.borrow_and_update();
             if keeps {
                 self.get_hold(&mut held)?;
             }
-            let has_all = held.iter().all(Option::is_some);
+            let elsewhere = held.iter().filter(|slot| slot.is_none()).count();
+            let has_all = elsewhere == 0;
+            if keeps && !has_all && !told {
+                let (all, folder) = (self.all, self.folder.display());
+                tracing::info!("{elsewhere} of {all} slots are held by another process, see the locks in {folder}");
+            }
+            told = !has_all;
             tokio::select! {
                 () = over.cancelled() => return Ok(()),
                 _ = keep.changed() => {}

@@ -1,6 +1,10 @@
 //! How the builder stands: whether it takes tasks, why not, and who is told of it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use farm_api::hub::Wanted;
 use farm_daemon::CancellationToken;
@@ -82,7 +86,14 @@ impl Standing {
         let _ = self.shortage.subscribe().wait_for(Option::is_none).await;
     }
 
-    /// Looks at the machine, and tells the hub and the log how things stand, until `over`.
+    /// Looks at the machine.
+    pub fn look(&self, thresholds: &Thresholds, folder: &Path) -> Readings {
+        let now = Readings::take(folder);
+        self.note(thresholds.shortage(&now, folder));
+        now
+    }
+
+    /// Looks at the machine again and again, and tells the hub and the log how things stand, until `over`.
     pub async fn watch(
         &self,
         thresholds: Thresholds,
@@ -95,9 +106,7 @@ impl Standing {
         let mut ordered = self.order.subscribe();
         let (mut told, mut told_at, mut wanted) = (None, None::<Instant>, None);
         loop {
-            let now = Readings::take(&folder);
-            let shortage = thresholds.shortage(&now, &folder);
-            self.note(shortage);
+            let now = self.look(&thresholds, &folder);
             let reason = self.reason();
             numbers::machine(&now, reason.is_none());
             if told != Some(reason.clone()) || told_at.is_none_or(|at| at.elapsed() >= TELL) {

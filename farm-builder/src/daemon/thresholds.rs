@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-/// More processes than twice the processors wait for each other rather than work.
-const LOAD_PER_PROCESSOR: f32 = 2.0;
-/// What a compiler or a linker wants at once.
-const MEMORY_BYTES: u64 = 1 << 30;
+/// Builds that use all processors, as many as there are slots, come to half of this; above it they wait for each other.
+const LOAD_PER_PROCESSOR: f32 = 4.0;
+/// What a compiler wants at once.
+const MEMORY_BYTES: u64 = 512 << 20;
 /// Sources, an unpacked tree and results of an ordinary package.
 const DISK_BYTES: u64 = 2 << 30;
 /// The files of a chroot.
@@ -18,9 +18,9 @@ const FILES: u64 = 50_000;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Thresholds {
-    /// The load of a minute over the number of processors; above it nothing is taken. 2 by default.
+    /// The load of a minute over the number of processors; above it nothing is taken. 4 by default.
     pub load_per_processor: f32,
-    /// Bytes of memory that can be had without swapping; 1 GiB by default.
+    /// Bytes of memory that can be had without swapping; 512 MiB by default.
     pub memory_bytes: u64,
     /// Bytes that are free where the builder's data is; 2 GiB by default.
     pub disk_bytes: u64,
@@ -138,12 +138,12 @@ mod tests {
                 Readings { files_available: 49_999, ..PLENTY },
                 "49999 files can still be made on the disk of /d, 50000 needed",
             ),
-            (Readings { memory_available: 512 << 20, ..PLENTY }, "0.5 GiB of memory available, 1.0 needed"),
-            (Readings { load: 8.2, ..PLENTY }, "the load is 8.2 on 4 processors, at most 2.0 on each"),
+            (Readings { memory_available: 500 << 20, ..PLENTY }, "0.4 GiB of memory available, 0.5 needed"),
+            (Readings { load: 16.2, ..PLENTY }, "the load is 16.2 on 4 processors, at most 4.0 on each"),
         ] {
             assert_eq!(shortage(now).as_deref(), Some(said));
         }
-        assert_eq!(shortage(Readings { load: 8.0, ..PLENTY }), None);
+        assert_eq!(shortage(Readings { load: 16.0, ..PLENTY }), None);
     }
 
     #[test]

@@ -209,6 +209,7 @@ impl<D: Driver> Work<D> {
         self.slots.keep(true);
         say_hello(&self.workshop.hub, &self.workshop.config, &self.shutdown).await?;
         if self.standing.ordered() == Some(Order::HandOver) {
+            tracing::info!("tasks are taken again");
             self.standing.order(None);
         }
         Ok(())

@@ -5,6 +5,7 @@ mod buckets;
 mod farm;
 mod jobs;
 mod logs;
+mod past;
 mod tasks;
 mod why;
 
@@ -13,5 +14,6 @@ pub use buckets::buckets;
 pub use farm::{RegisteredBuilder, builders, platforms, queue, registered_builders, running};
 pub use jobs::{job, jobs};
 pub use logs::{LogChunk, LogPlace, log_chunks, log_place};
+pub use past::{PastAttempt, past_attempts};
 pub use tasks::task;
 pub use why::why;

@@ -145,6 +145,15 @@ impl Farm {
         sql_query(format!("SELECT ({sql})::bigint AS count")).get_result::<Count>(&mut self.conn()).unwrap().count
     }
 
+    /// Tasks that are made from now on weigh so much.
+    pub fn set_weight(&self, weight: u16) {
+        use diesel::{RunQueryDsl as _, sql_query, sql_types::Integer};
+        sql_query("UPDATE farm.platform SET recipe = recipe || jsonb_build_object('weight', $1)")
+            .bind::<Integer, _>(i32::from(weight))
+            .execute(&mut self.conn())
+            .unwrap();
+    }
+
     /// Asks the hub to end.
     pub fn begin_to_stop(&self) {
         self.shutdown.cancel();
