@@ -112,10 +112,11 @@ END $$;
 
 -- As it was, but `p_want` is the number of free slots, and what is given weighs no more than that together. A task that weighs more than
 -- all slots of a builder takes all of them. Heavy tasks are looked for only when the head of the queue has one.
+-- It says how few rows it answers: who joins them with all jobs, as farm.claim does, would else read all jobs for each claim.
 CREATE OR REPLACE FUNCTION farm.take_tasks(p_builder int, p_instance uuid, p_want int, p_lease interval)
 RETURNS TABLE (task_id bigint, attempt int, token uuid, job_id bigint, platform text, timeout_seconds int, recipe jsonb,
   sources jsonb, waited double precision)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE plpgsql ROWS 2 SECURITY DEFINER SET search_path = '' AS $$
 #variable_conflict use_column
 DECLARE
   v_platforms text[] := farm.platforms_of(p_builder);
@@ -224,7 +225,8 @@ BEGIN
   SELECT array_agg(DISTINCT builder_id) INTO v_avoid FROM farm.attempt WHERE task_id = p_task AND outcome IN ('farm_fault', 'lost');
   -- An elsewhere that is full is none: better the same builder again than a long wait.
   IF NOT EXISTS (SELECT FROM farm.builder b WHERE b.id <> ALL (v_avoid) AND b.last_seen_at > now() - interval '2 minutes'
-                 AND (SELECT coalesce(sum(l.weight), 0) FROM farm.lease l WHERE l.builder_id = b.id) + least(v_task.weight, b.slots) <= b.slots
+                 AND (SELECT coalesce(sum(l.weight), 0) FROM farm.lease l WHERE l.builder_id = b.id)
+                   + least(v_task.weight, b.slots) <= b.slots
                  AND NOT EXISTS (SELECT FROM farm.builder_status s WHERE s.builder_id = b.id AND s.instance = b.instance
                                  AND s.reason IS NOT NULL)
                  AND b.slots > 0 AND v_task.platform = ANY (farm.platforms_of(b.id))) THEN

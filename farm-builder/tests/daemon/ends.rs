@@ -104,9 +104,8 @@ async fn a_build_whose_lease_is_gone_is_stopped_and_nothing_of_it_is_kept() {
     farm.logged(job, "ready").await;
     // What the janitor does when a builder was not heard for a minute, and a hub was.
     builder.signal(Signal::STOP);
-    sql_query("UPDATE farm.hub_pulse SET since = now() - interval '1 hour'").execute(&mut farm.conn()).unwrap();
     sql_query("UPDATE farm.lease SET expires_at = now() - interval '1 second'").execute(&mut farm.conn()).unwrap();
-    sql_query("SELECT farm.reap(interval '0')").execute(&mut farm.conn()).unwrap();
+    testing::reap(&mut farm.conn());
     builder.signal(Signal::CONT);
     gone("lost").await;
     assert_eq!(farm.attempts(job, "outcome").split(' ').next(), Some("lost"));

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use farm_api::{
-    hub::{Finish, Hello, LogLine, NewArtifact, StageTime},
+    hub::{Finish, Hello, LogLine, NewArtifact, StageTime, Status},
     people::{Job, NewJob, NewSource, Task},
     recipe::{Recipe, Repository},
 };
@@ -257,6 +257,20 @@ impl Builder {
     pub fn claim(&mut self) -> LeaseKey {
         let claimed = queue::claim(&mut self.conn, self.id, self.instance, 1, 600).unwrap();
         claimed.first().expect("there is nothing to claim").key
+    }
+
+    /// Says how it stands.
+    pub fn tell(&mut self, reason: Option<&str>) {
+        let status = Status {
+            instance: self.instance,
+            reason: reason.map(str::to_owned),
+            load: 2.5,
+            processors: 4,
+            memory_available: 3 << 30,
+            disk_available: 5 << 30,
+            files_available: 1 << 20,
+        };
+        queue::tell_status(&mut self.conn, self.id, &status).unwrap();
     }
 
     pub fn stage(&mut self, key: &LeaseKey, stage: Stage) {
