@@ -59,6 +59,7 @@ fn prepare(db: &TestDb) -> Token {
         base: vec!["bash".to_owned()],
         repositories: Vec::new(),
         timeout_seconds: None,
+        weight: None,
         network: false,
     };
     let (mut conn, token) = (db.connect(), Token::generate());

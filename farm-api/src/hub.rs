@@ -7,6 +7,8 @@
 //! | `POST /hub/v1/hello` | [`Hello`] | [`Welcome`] |
 //! | `POST /hub/v1/claim` | [`Claim`] | [`Claimed`], after at most `wait_seconds` |
 //! | `POST /hub/v1/renew` | [`Renew`] | [`Renewed`], after at most `wait_seconds`, at once when a lease is gone |
+//! | `POST /hub/v1/status` | [`Status`] | [`Wanted`] |
+//! | `POST /hub/v1/leave` | [`Leave`] | 204 |
 //! | `POST /hub/v1/stage` | [`StageBegan`] | 204 |
 //! | `GET /hub/v1/sources/{position}` | | the bytes |
 //! | `GET /hub/v1/record` | | the record to build like, as JSON; 404 where there is none |
@@ -16,8 +18,8 @@
 //! | `POST /hub/v1/release` | [`Release`] | 204 |
 
 use farm_types::{
-    ArtifactKind, AttemptNumber, BuilderId, BuilderName, Cause, Digest, FileName, JobId, LeaseKey, Outcome, Stage,
-    TaskId,
+    ArtifactKind, AttemptNumber, BuilderId, BuilderName, BuilderState, Cause, Digest, FileName, JobId, LeaseKey,
+    Outcome, Stage, TaskId,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -41,7 +43,7 @@ pub struct Hello {
     pub version: String,
     /// Architectures it can build for, the native one first: `x86_64`, `i686`.
     pub arches: Vec<String>,
-    /// Tasks it takes at once.
+    /// Slots, of which a task takes as many as it weighs.
     pub slots: u32,
 }
 
@@ -61,7 +63,7 @@ pub struct Welcome {
 pub struct Claim {
     /// The daemon's life, as in [`Hello`]; a claim of a life that is over is refused.
     pub instance: Uuid,
-    /// At most so many.
+    /// Free slots: what is given weighs no more than that together.
     pub want: u32,
     /// How long to wait for the first one, at most 60.
     pub wait_seconds: u32,
@@ -72,6 +74,10 @@ pub struct Claim {
 pub struct Claimed {
     /// One lease each.
     pub leases: Vec<Lease>,
+    /// The next task does not fit into the slots that are free, and the builder keeps them for it: so many have to be free. The answer
+    /// comes at once then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saves_slots: Option<u32>,
 }
 
 /// One task to build, and the right to do so.
@@ -93,6 +99,13 @@ pub struct Lease {
     /// The record of the build with whose packages this one has to be built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub like: Option<LeaseRecord>,
+    /// How many of the builder's slots it takes.
+    #[serde(default = "one")]
+    pub weight: u16,
+}
+
+fn one() -> u16 {
+    1
 }
 
 /// The record of another build, a [`BuildRecord`](crate::record::BuildRecord), to be fetched under the lease.
@@ -144,6 +157,44 @@ pub struct Gone {
     pub attempt: AttemptNumber,
     /// `cancelled` when somebody withdrew the task, `lost` otherwise.
     pub outcome: Outcome,
+}
+
+/// How a builder stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's life, as in [`Hello`].
+    pub instance: Uuid,
+    /// Why it takes no tasks, as a sentence; `None`: it takes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Processes that run or want to, on the average of a minute.
+    pub load: f32,
+    /// Processors.
+    pub processors: u32,
+    /// Bytes of memory that can be had without swapping.
+    pub memory_available: u64,
+    /// Bytes that are free where it works.
+    pub disk_available: u64,
+    /// Files that can still be made there.
+    pub files_available: u64,
+}
+
+/// What an operator wants of a builder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Whether it is given tasks.
+    pub state: BuilderState,
+    /// Why not, where somebody said so.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// This life of a builder hands over to the next one, which will say hello: what it holds stays with it, and it claims no more. If
+/// nothing comes of it, it says hello again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Leave {
+    /// Which, as in [`Hello`].
+    pub instance: Uuid,
 }
 
 /// The attempt has come to its next stage.

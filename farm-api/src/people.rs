@@ -88,10 +88,40 @@ pub struct Builder {
     pub version: Option<String>,
     /// What it can build for.
     pub arches: Vec<String>,
-    /// Tasks it takes at once.
+    /// Slots, of which a task takes as many as it weighs.
     pub slots: i32,
+    /// Slots that are taken.
+    #[serde(default)]
+    pub used: i32,
+    /// Why it takes no tasks although it is given some, as it says itself.
+    #[serde(default)]
+    pub takes_nothing: Option<String>,
+    /// The task that it keeps its slots free for, because that does not fit into those that are.
+    #[serde(default)]
+    pub saves_for: Option<TaskId>,
+    /// How its machine stands, where it has said so.
+    #[serde(default)]
+    pub machine: Option<Machine>,
     /// What it is doing.
     pub running: Vec<RunningTask>,
+}
+
+/// What is left of a builder's machine.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Machine {
+    /// Processes that run or want to, on the average of a minute.
+    pub load: f32,
+    /// Processors.
+    pub processors: i32,
+    /// Bytes of memory that can be had without swapping.
+    pub memory_available: u64,
+    /// Bytes that are free where it works.
+    pub disk_available: u64,
+    /// Files that can still be made there.
+    pub files_available: u64,
+    /// When it said so.
+    #[schema(value_type = String)]
+    pub at: Timestamp,
 }
 
 /// A task that a builder holds.
@@ -110,6 +140,13 @@ pub struct RunningTask {
     /// Since when.
     #[schema(value_type = String)]
     pub started: Timestamp,
+    /// How many slots it takes.
+    #[serde(default = "one")]
+    pub weight: i32,
+}
+
+fn one() -> i32 {
+    1
 }
 
 /// The state of the whole queue.

@@ -33,6 +33,9 @@ pub struct Recipe {
     /// How long a build may take, in seconds, unless the job says otherwise; 7200 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u32>,
+    /// How many of a builder's slots a build takes, from 1 to 64; 1 when absent. One that has fewer gives all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u16>,
 }
 
 /// A dnf repository.
@@ -80,6 +83,9 @@ impl Recipe {
         }
         for repository in &self.repositories {
             problems.extend(repository.problems());
+        }
+        if self.weight.is_some_and(|weight| !(1..=64).contains(&weight)) {
+            problems.push("weight is the number of slots that a build takes: from 1 to 64".to_owned());
         }
         if matches!(self.timeout_seconds, Some(0)) {
             problems.push("timeout_seconds is 0: no build could succeed".to_owned());

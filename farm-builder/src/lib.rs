@@ -13,7 +13,7 @@ pub mod mock;
 pub mod native;
 pub mod sandbox;
 
-pub use daemon::{Config, run, run_with};
+pub use daemon::{Config, Hubs, run, run_with};
 pub use driver::{
     BuildEvent, BuildLimits, BuildOutcome, BuildReport, BuildRequest, BuiltFile, Driver, DriverError, EventSink,
     Failure,

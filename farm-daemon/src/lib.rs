@@ -47,7 +47,7 @@ pub use backoff::Backoff;
 pub use config::{Config, ConfigError, load};
 pub use kerberos::KerberosConfig;
 pub use log::{LogConfig, LogFormat, log_to_stderr};
-pub use notify::{ready, status};
+pub use notify::{main_process, ready, status};
 pub use start::start;
 pub use supervise::Supervisor;
 pub use tickets::Login;

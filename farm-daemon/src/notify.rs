@@ -54,6 +54,11 @@ pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
+/// Says that another process, a child, is the daemon from now on.
+pub fn main_process(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
 /// Says why the daemon did not become ready, if that is still awaited.
 pub(crate) fn failed(why: &str) {
     tell_starter(why);

@@ -30,6 +30,11 @@ pub const INVARIANTS: &[(&str, &str)] = &[
             OR (r.task_id IS NOT NULL AND (r.platform, r.class, r.rank) IS DISTINCT FROM (t.platform, t.class, t.rank))",
     ),
     (
+        "a task weighs the same in the queue, and under a lease no more",
+        "SELECT format('task %s', t.id) AS broken FROM farm.task t LEFT JOIN farm.ready r ON r.task_id = t.id
+         LEFT JOIN farm.lease l ON l.task_id = t.id WHERE r.weight <> t.weight OR l.weight > t.weight",
+    ),
+    (
         "the attempts of a task are numbered from 1 to the number that it remembers",
         "SELECT format('task %s', t.id) AS broken FROM farm.task t LEFT JOIN farm.attempt a ON a.task_id = t.id
          GROUP BY t.id HAVING count(a.number) <> t.attempts OR coalesce(max(a.number), 0) <> t.attempts",

@@ -21,11 +21,18 @@ pub(crate) struct Handout {
     hub: Shared,
     builder: BuilderId,
     tasks: Vec<ClaimedTask>,
+    /// So many slots the builder is to keep free for a task that did not fit.
+    saves_slots: Option<u32>,
 }
 
 impl Handout {
-    pub(crate) fn new(hub: Shared, builder: BuilderId, tasks: Vec<ClaimedTask>) -> Self {
-        Self { hub, builder, tasks }
+    pub(crate) fn new(hub: Shared, builder: BuilderId, tasks: Vec<ClaimedTask>, saves_slots: Option<u32>) -> Self {
+        Self { hub, builder, tasks, saves_slots }
+    }
+
+    /// Whether there is something to answer.
+    pub(crate) fn is_an_answer(&self) -> bool {
+        !self.tasks.is_empty() || self.saves_slots.is_some()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -40,7 +47,7 @@ impl Handout {
     /// The answer that hands them out. They count as handed out when its bytes are taken to be sent.
     pub(crate) fn into_response(self) -> Result<Response> {
         let leases = self.tasks.iter().cloned().map(lease).collect();
-        let bytes = Bytes::from(serde_json::to_vec(&Claimed { leases })?);
+        let bytes = Bytes::from(serde_json::to_vec(&Claimed { leases, saves_slots: self.saves_slots })?);
         let body = Body::from_stream(stream::once(async move {
             self.handed_out();
             Ok::<_, std::convert::Infallible>(bytes)
@@ -97,5 +104,6 @@ fn lease(task: ClaimedTask) -> Lease {
         timeout_seconds: task.timeout_seconds,
         network: task.network,
         like: task.like,
+        weight: task.weight,
     }
 }

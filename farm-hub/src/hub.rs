@@ -22,7 +22,10 @@ pub(crate) struct Hub {
     /// Who comes with which token: a builder calls several times a second while a log runs.
     pub(crate) tokens: Remembered<Digest, KnownBuilder>,
     pub(crate) waiting: Waiting,
+    /// A lease of theirs was taken away.
     pub(crate) orders: Orders,
+    /// They take no more tasks: their claims that wait are to come back.
+    pub(crate) recalls: Orders,
     /// Whether notifications are heard now.
     pub(crate) hearing: watch::Sender<bool>,
     pub(crate) shutdown: CancellationToken,
@@ -44,6 +47,7 @@ impl Hub {
             tokens: Remembered::default(),
             waiting: Waiting::default(),
             orders: Orders::default(),
+            recalls: Orders::default(),
             hearing: watch::Sender::new(false),
             shutdown,
             config,

@@ -4,6 +4,7 @@
 //! - `calls`: a file per call of [`farm_api::hub`], the table of them in [`routes`];
 //! - `waiting`: builders that wait for a task, and who of them is woken; `listen`: what wakes them;
 //! - `handout`: tasks on their way to a builder, which go back to the queue if it does not get them;
+//! - `pulse`: the sign that a hub is there, without which no lease runs out;
 //! - `caller`: who calls, and with which lease; `error`: how a call is refused.
 //!
 //! The hub keeps nothing: a builder may call any hub at any time, and every write proves its lease in the database.
@@ -16,6 +17,7 @@ mod handout;
 mod hub;
 mod listen;
 mod orders;
+mod pulse;
 mod routes;
 mod run;
 mod waiting;

@@ -46,11 +46,10 @@ fn pass_on(hub: &Hub, notification: &Notification) {
                 hub.waiting.wake(Wake::new(platform));
             }
         }
-        Channel::Orders => {
-            if let Ok(builder) = notification.payload.parse() {
-                hub.orders.ring(builder);
-            }
-        }
+        Channel::Orders => match notification.payload.strip_suffix(" recall") {
+            Some(builder) => _ = builder.parse().map(|builder| hub.recalls.ring(builder)),
+            None => _ = notification.payload.parse().map(|builder| hub.orders.ring(builder)),
+        },
         Channel::Access => hub.tokens.forget(),
         Channel::Submitted | Channel::Job => {}
     }

@@ -1,4 +1,4 @@
-//! Orders to builders: a lease of theirs was taken away.
+//! Bells for builders, on which calls of theirs wait.
 
 use std::{
     collections::HashMap,

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::{
     Config,
     hub::{Hub, Shared},
-    listen, routes,
+    listen, pulse, routes,
 };
 
 /// Serves until the token is cancelled; then waiting builders are answered at once, and calls under way finish.
@@ -51,6 +51,7 @@ impl Server {
         let mut parts = Supervisor::new(shutdown.clone());
         parts.spawn("the listener", listen::listen(Arc::clone(&hub)));
         parts.spawn("the look for forgotten tasks", listen::rescan(Arc::clone(&hub)));
+        parts.spawn("the pulse", pulse::beat(Arc::clone(&hub)));
         parts.spawn("the word that all is ready", tell_ready(hub, address));
         parts.spawn("the HTTP server", serve(listener, router, shutdown));
         parts.wait().await

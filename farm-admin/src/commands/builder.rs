@@ -1,10 +1,12 @@
 //! `farm-admin builder`.
 
+use std::time::Duration;
+
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use farm_auth::Token;
 use farm_db::{
-    Actor, PgConnection,
+    Actor, PgConnection, Viewer,
     operator::{self, NewBuilder},
     read::{self, RegisteredBuilder},
 };
@@ -13,6 +15,9 @@ use farm_types::{BuilderName, BuilderState, PlatformName};
 use super::{connect, operator_account, who};
 use crate::{farm::FarmArgs, output};
 
+/// How often to look whether a builder has finished.
+const LOOK: Duration = Duration::from_secs(1);
+
 #[derive(Subcommand)]
 pub(crate) enum BuilderCommand {
     /// Register a builder, or change a known one. It comes in with a token, which is printed once, to be put into its token
@@ -20,7 +25,8 @@ pub(crate) enum BuilderCommand {
     Add(AddArgs),
     /// List all builders
     List,
-    /// Give a builder tasks
+    /// Give a builder tasks (again)
+    #[command(visible_alias = "resume")]
     Enable { builder: BuilderName },
     /// Give a builder no tasks
     Disable {
@@ -35,6 +41,9 @@ pub(crate) enum BuilderCommand {
         /// Why, for its page
         #[arg(long)]
         reason: Option<String>,
+        /// Wait until it has nothing left
+        #[arg(long)]
+        wait: bool,
     },
 }
 
@@ -59,15 +68,38 @@ pub(crate) struct AddArgs {
 pub(crate) fn run(farm: &FarmArgs, command: BuilderCommand) -> anyhow::Result<()> {
     let mut conn = connect(farm)?;
     let actor = operator_account();
+    let mut waits = false;
     let (builder, state, reason) = match command {
         BuilderCommand::Add(args) => return add(&mut conn, &actor, &args),
         BuilderCommand::List => return list(farm, &read::registered_builders(&mut conn)?),
         BuilderCommand::Enable { builder } => (builder, BuilderState::Enabled, None),
         BuilderCommand::Disable { builder, reason } => (builder, BuilderState::Disabled, reason),
-        BuilderCommand::Drain { builder, reason } => (builder, BuilderState::Draining, reason),
+        BuilderCommand::Drain { builder, reason, wait } => {
+            waits = wait;
+            (builder, BuilderState::Draining, reason)
+        }
     };
     operator::set_builder_state(&mut conn, &actor, &builder, state, reason.as_deref())?;
     println!("{builder} is {state}");
+    if waits { until_it_has_nothing_left(&mut conn, &builder) } else { Ok(()) }
+}
+
+/// Waits until a builder holds no task. (One that went away for good loses them to the janitor.)
+fn until_it_has_nothing_left(conn: &mut PgConnection, name: &BuilderName) -> anyhow::Result<()> {
+    let mut before = None;
+    loop {
+        let found = read::builders(conn, Viewer::ANYBODY, Some(name))?.pop();
+        match found.map_or(0, |builder| builder.running.len()) {
+            0 => break,
+            left if before != Some(left) => {
+                eprintln!("{name} has {left} to finish");
+                before = Some(left);
+            }
+            _ => {}
+        }
+        std::thread::sleep(LOOK);
+    }
+    println!("{name} has nothing left");
     Ok(())
 }
 
@@ -106,9 +138,10 @@ fn list(farm: &FarmArgs, builders: &[RegisteredBuilder]) -> anyhow::Result<()> {
 
 fn row(registered: &RegisteredBuilder) -> Vec<String> {
     let b = &registered.builder;
-    let state = match &b.reason {
-        Some(reason) => format!("{} ({reason})", b.state),
-        None => b.state.to_string(),
+    let state = match (&b.reason, &b.takes_nothing) {
+        (Some(reason), _) => format!("{} ({reason})", b.state),
+        (None, Some(why)) => format!("{}, takes nothing ({why})", b.state),
+        (None, None) => b.state.to_string(),
     };
     let ways: Vec<_> =
         registered.has_token.then(|| "token".to_owned()).into_iter().chain(registered.principal.clone()).collect();
@@ -116,7 +149,7 @@ fn row(registered: &RegisteredBuilder) -> Vec<String> {
         b.name.to_string(),
         state,
         output::yes(b.alive),
-        format!("{}/{}", b.running.len(), b.slots),
+        format!("{}/{}", b.used, b.slots),
         b.arches.join(","),
         b.version.clone().unwrap_or_default(),
         b.last_seen.map(output::time).unwrap_or_default(),

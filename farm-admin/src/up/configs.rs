@@ -79,6 +79,10 @@ impl Facts<'_> {
         put(&mut table, "token_file", self.layout.builder_token());
         put(&mut table, "slots", self.slots);
         put(&mut table, "data", self.layout.builder());
+        // Whoever starts a farm on a machine of their own wants it to build, however busy that is.
+        let mut thresholds = Table::new();
+        put(&mut thresholds, "load_per_processor", 0.0);
+        table.insert("thresholds".to_owned(), Value::Table(thresholds));
         table
     }
 }

@@ -41,7 +41,7 @@ impl Builder {
 impl Site {
     pub fn start(data: &Path) -> Self {
         let cluster = Cluster::with(Options { temporary: true, ..Options::persistent() });
-        Self { farm: Farm::on(cluster.database()), data: data.to_owned(), _cluster: cluster }
+        Self { farm: Farm::on(cluster.database(), 20, 5), data: data.to_owned(), _cluster: cluster }
     }
 
     /// A builder with so many slots.

@@ -121,6 +121,11 @@ impl<D: Driver> Workshop<D> {
         }
     }
 
+    /// Gives a task back that was not begun.
+    pub async fn hand_back(&self, held: &Held, why: &str) {
+        numbers::ended(self.give_back(held, why).await);
+    }
+
     async fn give_back(&self, held: &Held, why: &str) -> Outcome {
         let patience = CancellationToken::new();
         let release = insist("giving a task back", &patience, || self.hub.release(&held.key, why));

@@ -7,9 +7,8 @@ use farm_daemon::{KerberosConfig, LogConfig, http::HttpConfig};
 use farm_types::BuilderName;
 use serde::Deserialize;
 
-use super::limits;
-use crate::mock::MockConfig;
-use crate::native::ScratchPlace;
+use super::{limits, thresholds::Thresholds};
+use crate::{mock::MockConfig, native::ScratchPlace};
 
 /// Where the builder keeps everything.
 const DATA: &str = "/var/lib/farm/builder";
@@ -22,8 +21,8 @@ const DRAIN_SECONDS: u64 = 20;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the hub is: `https://hub.example.org:8001/`.
-    pub hub: String,
+    /// Where the hub is: `https://hub.example.org:8001/`. Or a list of hubs: when one is away, the next one is called.
+    pub hub: Hubs,
     /// The builder's name, as the operator registered it.
     pub name: BuilderName,
     /// The file with its token; `/etc/farm/builder.token` by default, if there is one. Without a token the builder logs in by
@@ -33,7 +32,7 @@ pub struct Config {
     /// Certificates of authorities to trust at the hub beside the system's, as a PEM file.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// Tasks at once; by default one for every two processors.
+    /// Tasks at once, if each weighs 1; by default one for every two processors.
     #[serde(default = "slots")]
     pub slots: u32,
     /// Where base trees, chroots and results are; `/var/lib/farm/builder` by default. Builders on one host may share it, and then
@@ -66,6 +65,9 @@ pub struct Config {
     /// that for the memory.
     #[serde(default)]
     pub scratch: ScratchPlace,
+    /// Below which no tasks are taken.
+    #[serde(default)]
+    pub thresholds: Thresholds,
     /// Where to serve health and metrics; nowhere by default.
     #[serde(default)]
     pub metrics: Option<HttpConfig>,
@@ -86,6 +88,26 @@ pub enum DriverKind {
     Native,
     /// [`crate::mock`].
     Mock,
+}
+
+/// One address or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Hubs {
+    /// One.
+    One(String),
+    /// Several, the first before the others.
+    Several(Vec<String>),
+}
+
+impl Hubs {
+    /// All of them.
+    pub fn addresses(&self) -> &[String] {
+        match self {
+            Self::One(address) => std::slice::from_ref(address),
+            Self::Several(addresses) => addresses,
+        }
+    }
 }
 
 fn slots() -> u32 {
@@ -119,6 +141,12 @@ impl farm_daemon::Config for Config {
         problems.extend(self.mock.problems());
         if self.slots == 0 {
             problems.push("slots is 0: the builder would never build anything".to_owned());
+        }
+        if self.hub.addresses().is_empty() {
+            problems.push("hub is an empty list: there would be nobody to ask for tasks".to_owned());
+        }
+        if !self.thresholds.load_per_processor.is_finite() {
+            problems.push("thresholds.load_per_processor is no number".to_owned());
         }
         if self.arches.is_empty() {
             problems.push("arches is empty: the builder would never build anything".to_owned());
@@ -157,6 +185,17 @@ mod tests {
         let config: Config = toml::from_str(text).unwrap();
         assert_eq!((config.driver, config.validate().len()), (DriverKind::Mock, 2));
         assert!(toml::from_str::<Config>("hub = 'http://hub/'\nname = 'b1'\ndriver = 'docker'").is_err());
+    }
+
+    #[test]
+    fn there_may_be_several_hubs_and_some_thresholds() {
+        let config: Config =
+            toml::from_str("hub = ['http://a/', 'http://b/']\nname = 'b1'\n[thresholds]\nmemory_bytes = 5").unwrap();
+        assert_eq!(config.hub.addresses(), ["http://a/", "http://b/"]);
+        assert_eq!((config.thresholds.memory_bytes, config.thresholds.disk_bytes), (5, 2 << 30));
+        assert!(config.validate().is_empty());
+        let none: Config = toml::from_str("hub = []\nname = 'b1'").unwrap();
+        assert_eq!(none.validate().len(), 1);
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,8 +14,8 @@ use farm_api::{
     client::{Bytestream, ClientError, Repeat, Transport},
     error::ErrorCode,
     hub::{
-        Claim, Claimed, Finish, Hello, LEASE_HEADER, Lease, LogTaken, NewArtifact, Release, Renew, Renewed, StageBegan,
-        Welcome,
+        Claim, Claimed, Finish, Hello, LEASE_HEADER, Leave, LogTaken, NewArtifact, Release, Renew, Renewed, StageBegan,
+        Status, Wanted, Welcome,
     },
 };
 use farm_auth::Token;
@@ -22,6 +25,8 @@ use reqwest::Method;
 use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
+
+use super::thresholds::Readings;
 
 /// How much longer than a long poll its call may take.
 const GRACE: Duration = Duration::from_secs(30);
@@ -33,10 +38,11 @@ const BLOCK: usize = 256 << 10;
 /// answers at all may take as long as it takes: hubs and KDCs are restarted and networks mended.)
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// The hub, as one life of this builder calls it.
+/// The hub, as one life of this builder calls it; or several, of which one is called until it is away.
 #[derive(Debug)]
 pub struct Hub {
-    transport: Transport,
+    transports: Vec<Transport>,
+    current: AtomicUsize,
     instance: Uuid,
     trouble: Mutex<Option<String>>,
 }
@@ -53,15 +59,23 @@ pub enum Setback {
 }
 
 impl Hub {
-    /// The hub at an address, which knows us by a token, or without one by the ticket of our host.
-    pub fn new(address: &str, ca: Option<&Path>, token: Option<&Token>) -> Result<Self, ClientError> {
+    /// The hubs at these addresses, which know us by a token, or without one by the ticket of our host.
+    pub fn new(addresses: &[String], ca: Option<&Path>, token: Option<&Token>) -> Result<Self, ClientError> {
         let program = concat!("farm-builder/", env!("CARGO_PKG_VERSION"));
-        let transport = Transport::trusting(address, program, ca)?;
-        let transport = match token {
-            Some(token) => transport.with_token(&token.expose())?,
-            None => transport.with_login("hub/v1/token"),
+        let transport = |address: &String| {
+            let transport = Transport::trusting(address, program, ca)?;
+            match token {
+                Some(token) => transport.with_token(&token.expose()),
+                None => Ok(transport.with_login("hub/v1/token")),
+            }
         };
-        Ok(Self { transport, instance: Uuid::new_v4(), trouble: Mutex::default() })
+        let transports = addresses.iter().map(transport).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { transports, current: AtomicUsize::new(0), instance: Uuid::new_v4(), trouble: Mutex::default() })
+    }
+
+    /// What tells this life of the builder from others.
+    pub fn instance(&self) -> Uuid {
+        self.instance
     }
 
     /// What is wrong with the connection to the hub, if anything is.
@@ -73,6 +87,26 @@ impl Hub {
     pub fn note<T>(&self, answer: Result<T, ClientError>) -> Result<T, ClientError> {
         let trouble = answer.as_ref().err().map(ToString::to_string);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        answer
+    }
+
+    /// Makes a call to the hub that answered last. When it is away, the next call goes to the next one.
+    async fn call<'a, T, F>(&'a self, call: impl FnOnce(&'a Transport) -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let at = self.current.load(Ordering::Relaxed);
+        // There is one at least, see the configuration.
+        let answer = call(&self.transports[at]).await;
+        if let Err(ClientError::Unreachable { .. } | ClientError::Unavailable { .. }) = &answer
+            && self.transports.len() > 1
+        {
+            let next = (at + 1) % self.transports.len();
+            // Calls that fail side by side go on to the same one.
+            if self.current.compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                tracing::warn!(hub = self.transports[next].base(), "a hub is away: the next one is called");
+            }
+        }
         answer
     }
 
@@ -89,62 +123,106 @@ impl Hub {
             arches: arches.to_vec(),
             slots,
         };
-        self.transport.post("hub/v1/hello").json(&hello).repeat(Repeat::Never).answer().await
+        self.call(|hub| hub.post("hub/v1/hello").json(&hello).repeat(Repeat::Never).answer()).await
     }
 
-    /// Asks for tasks; waits for the first one.
-    pub async fn claim(&self, want: u32, wait: Duration) -> Result<Vec<Lease>, ClientError> {
+    /// Asks for tasks that fit into so many slots; waits for the first one.
+    pub async fn claim(&self, want: u32, wait: Duration) -> Result<Claimed, ClientError> {
         let claim = Claim { instance: self.instance, want, wait_seconds: seconds(wait) };
-        let call = self.transport.post("hub/v1/claim").json(&claim).repeat(Repeat::Never).timeout(wait + GRACE);
-        Ok(call.answer::<Claimed>().await?.leases)
+        let timeout = wait + GRACE;
+        self.call(|hub| hub.post("hub/v1/claim").json(&claim).repeat(Repeat::Never).timeout(timeout).answer()).await
     }
 
     /// Renews leases and waits for orders.
     pub async fn renew(&self, leases: Vec<LeaseKey>, wait: Duration) -> Result<Renewed, ClientError> {
         let renew = Renew { instance: self.instance, leases, wait_seconds: seconds(wait) };
-        self.transport.post("hub/v1/renew").json(&renew).repeat(Repeat::Never).timeout(wait + GRACE).answer().await
+        let timeout = wait + GRACE;
+        self.call(|hub| hub.post("hub/v1/renew").json(&renew).repeat(Repeat::Never).timeout(timeout).answer()).await
+    }
+
+    /// Says how we stand; answers what an operator wants of us.
+    pub async fn status(&self, now: &Readings, reason: Option<String>) -> Result<Wanted, ClientError> {
+        let status = Status {
+            instance: self.instance,
+            reason,
+            load: now.load,
+            processors: now.processors,
+            memory_available: now.memory_available,
+            disk_available: now.disk_available,
+            files_available: now.files_available,
+        };
+        self.call(|hub| hub.post("hub/v1/status").json(&status).repeat(Repeat::Never).answer()).await
+    }
+
+    /// Says that a successor takes over.
+    pub async fn leave(&self) -> Result<(), ClientError> {
+        let leave = Leave { instance: self.instance };
+        self.call(|hub| hub.post("hub/v1/leave").json(&leave).repeat(Repeat::Never).done()).await
     }
 
     pub async fn stage(&self, key: &LeaseKey, stage: Stage) -> Result<(), ClientError> {
-        let call = self.transport.post("hub/v1/stage").header(LEASE_HEADER, &key.to_header());
-        call.json(&StageBegan { stage }).repeat(Repeat::Never).done().await
+        self.call(|hub| {
+            let call = hub.post("hub/v1/stage").header(LEASE_HEADER, &key.to_header());
+            call.json(&StageBegan { stage }).repeat(Repeat::Never).done()
+        })
+        .await
     }
 
     /// The bytes of a source, as they come.
     pub async fn source(&self, key: &LeaseKey, position: u32) -> Result<Bytestream, ClientError> {
-        let call = self.transport.get(&format!("hub/v1/sources/{position}")).header(LEASE_HEADER, &key.to_header());
-        call.repeat(Repeat::Never).body(IDLE).await
+        self.call(|hub| {
+            let call = hub.get(&format!("hub/v1/sources/{position}")).header(LEASE_HEADER, &key.to_header());
+            call.repeat(Repeat::Never).body(IDLE)
+        })
+        .await
     }
 
     /// The record of the build with whose packages to build, as it comes.
     pub async fn record(&self, key: &LeaseKey) -> Result<Bytestream, ClientError> {
-        let call = self.transport.get("hub/v1/record").header(LEASE_HEADER, &key.to_header());
-        call.repeat(Repeat::Never).body(IDLE).await
+        self.call(|hub| {
+            let call = hub.get("hub/v1/record").header(LEASE_HEADER, &key.to_header());
+            call.repeat(Repeat::Never).body(IDLE)
+        })
+        .await
     }
 
     /// Brings a piece of log; answers where the next one has to begin.
     pub async fn log(&self, key: &LeaseKey, start: u64, piece: Bytes) -> Result<u64, ClientError> {
-        let call = self.transport.call(Method::PUT, &format!("hub/v1/log?start={start}"));
-        let call = call.header(LEASE_HEADER, &key.to_header()).bytes(piece).repeat(Repeat::Never);
-        Ok(call.answer::<LogTaken>().await?.next)
+        let taken: LogTaken = self
+            .call(|hub| {
+                let call = hub.call(Method::PUT, &format!("hub/v1/log?start={start}"));
+                call.header(LEASE_HEADER, &key.to_header()).bytes(piece).repeat(Repeat::Never).answer()
+            })
+            .await?;
+        Ok(taken.next)
     }
 
     /// Brings an artifact.
     pub async fn artifact(&self, key: &LeaseKey, artifact: &NewArtifact, path: &Path) -> Result<(), ClientError> {
         let file = fs_err::tokio::File::open(path).await?;
-        let call = self.transport.call(Method::PUT, &format!("hub/v1/blobs/{}", artifact.digest));
         let stream = ReaderStream::with_capacity(file, BLOCK);
-        call.header(LEASE_HEADER, &key.to_header()).stream(stream, artifact.size).done().await
+        self.call(|hub| {
+            let call = hub.call(Method::PUT, &format!("hub/v1/blobs/{}", artifact.digest));
+            call.header(LEASE_HEADER, &key.to_header()).stream(stream, artifact.size).done()
+        })
+        .await
     }
 
     pub async fn finish(&self, key: &LeaseKey, finish: &Finish) -> Result<(), ClientError> {
-        let call = self.transport.post("hub/v1/finish").header(LEASE_HEADER, &key.to_header());
-        call.json(finish).repeat(Repeat::Never).done().await
+        self.call(|hub| {
+            let call = hub.post("hub/v1/finish").header(LEASE_HEADER, &key.to_header());
+            call.json(finish).repeat(Repeat::Never).done()
+        })
+        .await
     }
 
     pub async fn release(&self, key: &LeaseKey, message: &str) -> Result<(), ClientError> {
-        let call = self.transport.post("hub/v1/release").header(LEASE_HEADER, &key.to_header());
-        call.json(&Release { message: message.to_owned() }).repeat(Repeat::Never).done().await
+        let release = Release { message: message.to_owned() };
+        self.call(|hub| {
+            let call = hub.post("hub/v1/release").header(LEASE_HEADER, &key.to_header());
+            call.json(&release).repeat(Repeat::Never).done()
+        })
+        .await
     }
 }
 

@@ -1,19 +1,29 @@
-//! Slots, the claim loop, and the end.
+//! The parts of the daemon, from hello to the end.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use farm_api::{client::ClientError, error::ErrorCode, hub::Lease};
-use farm_daemon::{Backoff, CancellationToken, Supervisor, http};
-use tokio::{sync::Semaphore, task::JoinSet};
+use farm_api::client::ClientError;
+use farm_daemon::{
+    Backoff, CancellationToken, Supervisor,
+    http::{self, HttpConfig},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::timeout,
+};
 
 use super::{
     assignment::Workshop,
     board::Board,
     config::{Config, DriverKind},
+    handover::{self, Line},
     hub::Hub,
-    numbers,
-    room::wait_for_room,
+    slots::Slots,
+    spool,
+    standing::{Order, Standing},
+    work::Work,
 };
 use crate::{
     driver::Driver,
@@ -21,10 +31,13 @@ use crate::{
     native::{NativeConfig, NativeDriver},
 };
 
-/// How long a claim waits in the hub.
-const CLAIM_WAIT: Duration = Duration::from_secs(30);
+/// How much longer than its builds a predecessor may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Claims tasks and builds them until `shutdown`; then finishes what it can in time and gives the rest back.
+///
+/// At SIGUSR1 it takes no more tasks and ends when the last build has ended, however long that takes. At SIGUSR2 it starts a successor by
+/// the command line that it was started with, which takes over, and ends likewise.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     match config.driver {
         DriverKind::Native => {
@@ -42,43 +55,143 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
 /// The same with any driver.
 pub async fn run_with<D: Driver>(driver: D, config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut predecessor = handover::predecessor()?;
     let token = config.token_file().map(|file| farm_auth::read_token_file(&file)).transpose()?;
     if token.is_none() {
         tracing::info!("there is no token: the hub gets the Kerberos ticket of this host");
     }
-    let hub = Arc::new(Hub::new(&config.hub, config.ca_file.as_deref(), token.as_ref())?);
-    let spool = config.data.join("spool").join(config.name.as_str());
-    // The leases of an earlier life end with the next hello, so nothing of it is of use.
-    match fs_err::remove_dir_all(&spool) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-        _ => fs_err::create_dir_all(&spool)?,
-    }
+    let hub = Arc::new(Hub::new(config.hub.addresses(), config.ca_file.as_deref(), token.as_ref())?);
+    let spool = spool::Folder::open(&config.data, &config.name, hub.instance())?;
+    let standing = Standing::new();
+    // Before the first claim.
+    standing.look(&config.thresholds, &config.data);
+    let mut parts = Supervisor::new(shutdown.clone());
+    parts.spawn("the signals", heed_signals(Arc::clone(&standing), shutdown.clone())?);
     let Some(renew_every) = say_hello(&hub, &config, &shutdown).await? else { return Ok(()) };
     farm_daemon::ready(None);
+    if let Some(line) = &mut predecessor {
+        line.say_ready().await;
+    }
 
     let (board, over) = (Board::new(), CancellationToken::new());
-    let mut parts = Supervisor::new(shutdown.clone());
-    let metrics = config.metrics.clone();
-    let health = Arc::clone(&hub);
-    let is_ready = move || std::future::ready(health.trouble().map_or(Ok(()), Err));
-    parts.spawn("serving health and metrics", http::serve_health(metrics, is_ready, shutdown.clone()));
-    let renewals = (Arc::clone(&board), Arc::clone(&hub), over.clone());
-    parts.spawn("the renewal of leases", async move {
-        let (board, hub, over) = renewals;
-        board.keep_renewed(&hub, renew_every, over).await;
-        Ok(())
+    let slots = Arc::new(Slots::new(config.data.join("slots").join(config.name.as_str()), config.slots));
+    let (serving, serves) = watch::channel(false);
+    let (left_alone, alone) = watch::channel(predecessor.is_none());
+    if let Some(line) = predecessor {
+        let drain = Duration::from_secs(config.drain_seconds);
+        parts.spawn("the line to the predecessor", heed_predecessor(line, left_alone, drain, shutdown.clone()));
+    }
+    let health = Health { hub: Arc::clone(&hub), standing: Arc::clone(&standing), serving, shutdown: shutdown.clone() };
+    parts.spawn("serving health and metrics", health.serve(config.metrics.clone()));
+    parts.spawn("the slots", {
+        let (slots, over) = (Arc::clone(&slots), over.clone());
+        async move { slots.attend(over).await.context("the files of the slots cannot be locked") }
     });
-    let workshop = Arc::new(Workshop { config, hub, driver, spool });
+    parts.spawn("the watch over the machine", {
+        let (standing, hub, over) = (Arc::clone(&standing), Arc::clone(&hub), over.clone());
+        let (thresholds, folder) = (config.thresholds.clone(), config.data.clone());
+        async move { standing.watch(thresholds, folder, hub, over).await }
+    });
+    parts.spawn("the renewal of leases", {
+        let (board, hub, over) = (Arc::clone(&board), Arc::clone(&hub), over.clone());
+        async move {
+            board.keep_renewed(&hub, renew_every, over).await;
+            Ok(())
+        }
+    });
+    let workshop = Arc::new(Workshop { config, hub, driver, spool: spool.path().to_owned() });
+    let work = Work { workshop, board, slots, standing, alone, serves, shutdown };
     parts.spawn("the work", async move {
         // Leases are renewed for as long as anything is built.
         let _over = over.drop_guard();
-        work(workshop, board, shutdown).await
+        work.run().await
     });
-    parts.wait().await
+    let ended = parts.wait().await;
+    drop(spool);
+    ended
+}
+
+/// Makes orders of signals.
+fn heed_signals(
+    standing: Arc<Standing>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send> {
+    let mut drain = signal(SignalKind::user_defined1()).context("cannot listen for signals")?;
+    let mut hand_over = signal(SignalKind::user_defined2()).context("cannot listen for signals")?;
+    Ok(async move {
+        loop {
+            let order = tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = drain.recv() => Order::Drain,
+                _ = hand_over.recv() => Order::HandOver,
+            };
+            match standing.ordered() {
+                None => {
+                    tracing::info!("no more tasks are taken: {}", order.reason());
+                    standing.order(Some(order));
+                }
+                Some(earlier) => tracing::warn!("a signal comes too late: {}", earlier.reason()),
+            }
+        }
+        standing.order(Some(Order::End));
+        Ok(())
+    })
+}
+
+/// Notes when the predecessor has ended. When this daemon is told to end, the predecessor is too, and is waited for.
+async fn heed_predecessor(
+    mut line: Line,
+    left_alone: watch::Sender<bool>,
+    drain: Duration,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    if shutdown.run_until_cancelled(line.hung_up()).await.is_none() {
+        line.hang_up().await;
+        if timeout(drain + LAST_WORDS, line.hung_up()).await.is_err() {
+            tracing::warn!("the predecessor does not end");
+        }
+        return Ok(());
+    }
+    tracing::info!("the predecessor has ended");
+    left_alone.send_replace(true);
+    shutdown.cancelled().await;
+    Ok(())
+}
+
+/// Health and metrics.
+struct Health {
+    hub: Arc<Hub>,
+    standing: Arc<Standing>,
+    serving: watch::Sender<bool>,
+    shutdown: CancellationToken,
+}
+
+impl Health {
+    /// Serves until the end, but not while a successor takes over, which serves at the same address.
+    async fn serve(self, config: Option<HttpConfig>) -> anyhow::Result<()> {
+        while !self.shutdown.is_cancelled() {
+            let health = Arc::clone(&self.hub);
+            let is_ready = move || std::future::ready(health.trouble().map_or(Ok(()), Err));
+            let until = self.shutdown.child_token();
+            let served = http::serve_health(config.clone(), is_ready, until.clone());
+            tokio::pin!(served);
+            self.serving.send_replace(true);
+            tokio::select! {
+                ended = &mut served => ended?,
+                () = self.standing.until(|order| order == Some(Order::HandOver)) => {
+                    until.cancel();
+                    served.await?;
+                }
+            }
+            self.serving.send_replace(false);
+            self.shutdown.run_until_cancelled(self.standing.until(|order| order != Some(Order::HandOver))).await;
+        }
+        Ok(())
+    }
 }
 
 /// Says hello until the hub answers; `None` if told to end before. A refusal is final: the name or the token is wrong.
-async fn say_hello(hub: &Hub, config: &Config, shutdown: &CancellationToken) -> anyhow::Result<Option<Duration>> {
+pub async fn say_hello(hub: &Hub, config: &Config, shutdown: &CancellationToken) -> anyhow::Result<Option<Duration>> {
     let mut backoff = Backoff::default();
     loop {
         let hello = hub.hello(&config.name, &config.arches, config.slots);
@@ -99,85 +212,4 @@ async fn say_hello(hub: &Hub, config: &Config, shutdown: &CancellationToken) -> 
             return Ok(None);
         }
     }
-}
-
-async fn work<D: Driver>(
-    workshop: Arc<Workshop<D>>,
-    board: Arc<Board>,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let mut builds = JoinSet::new();
-    let claimed = claim(&workshop, &board, &shutdown, &mut builds).await;
-    let drain = Duration::from_secs(workshop.config.drain_seconds);
-    if !builds.is_empty() {
-        tracing::info!(builds = builds.len(), "builds may go on for {} seconds", drain.as_secs());
-    }
-    let drained = async { while builds.join_next().await.is_some() {} };
-    if tokio::time::timeout(drain, drained).await.is_err() {
-        board.give_all_back();
-        while builds.join_next().await.is_some() {}
-    }
-    claimed
-}
-
-/// Claims as many tasks as there are free slots, until told to end.
-async fn claim<D: Driver>(
-    workshop: &Arc<Workshop<D>>,
-    board: &Arc<Board>,
-    shutdown: &CancellationToken,
-    builds: &mut JoinSet<()>,
-) -> anyhow::Result<()> {
-    let (hub, slots) = (&workshop.hub, workshop.config.slots);
-    let free = Arc::new(Semaphore::new(usize::try_from(slots)?));
-    let mut backoff = Backoff::default();
-    loop {
-        let Some(slot) = shutdown.run_until_cancelled(free.acquire()).await else { return Ok(()) };
-        drop(slot?);
-        while builds.try_join_next().is_some() {}
-        numbers::slots(slots, builds.len());
-        if !wait_for_room(&workshop.spool, shutdown).await {
-            return Ok(());
-        }
-        let want = u32::try_from(free.available_permits())?;
-        let leases = match shutdown.run_until_cancelled(hub.claim(want, CLAIM_WAIT)).await {
-            None => return Ok(()),
-            Some(answer) => hub.note(answer),
-        };
-        match leases {
-            Ok(leases) => {
-                backoff.reset();
-                for lease in leases {
-                    let slot = Arc::clone(&free).acquire_owned().await?;
-                    builds.spawn(begin(Arc::clone(workshop), board, lease, slot));
-                }
-            }
-            Err(error) if is_final(&error) => return Err(error).context("the hub does not take this builder any more"),
-            Err(error) => {
-                tracing::warn!(%error, "no tasks can be claimed at the moment");
-                if !backoff.wait(shutdown).await {
-                    return Ok(());
-                }
-            }
-        }
-        numbers::slots(slots, builds.len());
-    }
-}
-
-/// Holds a lease from this moment on, and carries it out.
-fn begin<D: Driver>(
-    workshop: Arc<Workshop<D>>,
-    board: &Arc<Board>,
-    lease: Lease,
-    slot: tokio::sync::OwnedSemaphorePermit,
-) -> impl Future<Output = ()> + Send + 'static {
-    let held = board.hold(lease.key);
-    async move {
-        let _slot = slot;
-        workshop.carry_out(held, lease).await;
-    }
-}
-
-/// Whether there is no use in asking again: another daemon has our name, or the token is not valid any more.
-fn is_final(error: &ClientError) -> bool {
-    matches!(error, ClientError::NotAllowed(_)) || error.code() == Some(ErrorCode::Conflict)
 }

@@ -107,6 +107,7 @@ mod tests {
                 priority: Some(7),
             }],
             timeout_seconds: None,
+            weight: None,
             network: false,
         }
     }

@@ -109,7 +109,7 @@ fn key(helpers: &Helpers, recipe: &Recipe, metadata: Option<&Path>) -> Result<Di
     let mut digest = Sha256::new();
     // Files of a tree belong to the ids it was made with.
     // What builds may do in it makes no other tree.
-    let recipe = Recipe { network: false, ..recipe.clone() };
+    let recipe = Recipe { network: false, weight: None, ..recipe.clone() };
     let parts = serde_json::to_vec(&(FORMAT, helpers.ids.root, &recipe)).map_err(|error| error.to_string())?;
     digest.update(&parts);
     for repository in &recipe.repositories {

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use diesel::{RunQueryDsl as _, sql_query};
 use farm_db::{queue, testing};
-use farm_testing::{Signal, Spec, eventually};
+use farm_testing::{Process, Signal, Spec, eventually};
 
 use crate::{
     common::processes_with,
+    proxy::StuckWay,
     support::{Farm, SOON, leftovers},
 };
 
@@ -37,6 +38,25 @@ async fn a_cancelled_task_is_stopped_at_once() {
     // The slot is free again.
     let job = farm.job(&[Spec::named("next").srpm()]).await;
     assert_eq!(farm.ended(job).await, "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_whose_sources_or_results_are_stuck_on_their_way_is_cancelled_at_once() {
+    let farm = Farm::start();
+    for (name, request) in [("fetching", "GET /hub/v1/sources"), ("uploading", "PUT /hub/v1/blobs")] {
+        let way = StuckWay::to(farm.hub.address(), request).await;
+        let config = farm.builder_config_at(&format!("'http://{}/'", way.address), name, "");
+        let mut builder = Process::daemon("farm-builder", &config);
+        let job = farm.job(&[Spec::named(name).srpm()]).await;
+        tokio::time::timeout(SOON, way.until_stuck()).await.unwrap();
+        let began = Instant::now();
+        queue::cancel_job(&mut farm.conn(), &testing::person("alice"), job).unwrap();
+        builder.wait_for_log("build ended");
+        assert!(began.elapsed() < Duration::from_secs(2), "{name}: {:?}", began.elapsed());
+        assert_eq!(farm.attempts(job, "outcome"), "cancelled");
+        builder.terminate();
+        assert_eq!(leftovers(name), [""; 0].map(std::path::PathBuf::from));
+    }
 }
 
 #[tokio::test]
@@ -82,10 +102,10 @@ async fn a_build_whose_lease_is_gone_is_stopped_and_nothing_of_it_is_kept() {
     let builder = farm.builder("paused", "");
     let job = farm.job(&[endless("lost").srpm()]).await;
     farm.logged(job, "ready").await;
-    // What the janitor does when a builder was not heard for a minute.
+    // What the janitor does when a builder was not heard for a minute, and a hub was.
     builder.signal(Signal::STOP);
     sql_query("UPDATE farm.lease SET expires_at = now() - interval '1 second'").execute(&mut farm.conn()).unwrap();
-    sql_query("SELECT farm.reap(interval '0')").execute(&mut farm.conn()).unwrap();
+    testing::reap(&mut farm.conn());
     builder.signal(Signal::CONT);
     gone("lost").await;
     assert_eq!(farm.attempts(job, "outcome").split(' ').next(), Some("lost"));

@@ -4,6 +4,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
+mod handover;
+mod life;
 mod outages;
+mod proxy;
 mod support;
 mod tasks;

@@ -1,7 +1,7 @@
 //! A hub that is away.
 
 use diesel::connection::SimpleConnection as _;
-use farm_testing::{Spec, eventually};
+use farm_testing::{Process, Spec, eventually};
 
 use crate::support::{Farm, SOON};
 
@@ -19,6 +19,55 @@ async fn a_package_is_built_while_the_hub_is_away_and_delivered_when_it_is_back(
     assert_eq!(farm.attempts(job, "outcome"), "succeeded");
     let log = farm.log(job).await;
     assert!(log.contains("line 1\n") && log.contains("line 40\n"), "{log}");
+}
+
+#[tokio::test]
+async fn a_hub_that_is_away_for_longer_than_a_lease_costs_no_build() {
+    let mut farm = Farm::with_leases(6, 2);
+    let _janitor = farm.janitor();
+    let builder = farm.builder("survivor", "");
+    let job = farm.job(&[Spec::named("survivor").build("echo ready; sleep 3; echo survived").srpm()]).await;
+    farm.logged(job, "ready").await;
+    farm.hub.kill();
+    builder.wait_for_log("bringing a result has to wait");
+    let run_out = "SELECT task_id FROM farm.lease WHERE expires_at < now() - interval '3 seconds' AND $1 > 0";
+    eventually("the lease to have run out", SOON, async || farm.ask(job, run_out)).await;
+    assert_eq!(farm.attempts(job, "outcome"), "-", "it was taken back");
+    farm.restart_hub();
+    assert_eq!(farm.ended(job).await, "succeeded");
+    assert_eq!(farm.attempts(job, "outcome"), "succeeded");
+    assert!(farm.log(job).await.contains("survived"));
+}
+
+#[tokio::test]
+async fn a_builder_that_does_not_come_back_with_the_hub_loses_its_lease() {
+    let mut farm = Farm::with_leases(4, 1);
+    let _janitor = farm.janitor();
+    let mut builder = farm.builder("gone", "");
+    let job = farm.job(&[Spec::named("gone").build("echo ready; sleep 1000").srpm()]).await;
+    farm.logged(job, "ready").await;
+    farm.hub.kill();
+    builder.kill();
+    let run_out = "SELECT task_id FROM farm.lease WHERE expires_at < now() AND $1 > 0";
+    eventually("the lease to have run out", SOON, async || farm.ask(job, run_out)).await;
+    assert_eq!(farm.attempts(job, "outcome"), "-");
+    farm.restart_hub();
+    let lost = async || (farm.attempts(job, "outcome") == "lost").then_some(());
+    eventually("the lease to be taken back", SOON, lost).await;
+}
+
+#[tokio::test]
+async fn a_builder_that_knows_several_hubs_goes_to_the_next_one_when_one_is_away() {
+    let mut farm = Farm::start();
+    let second = farm.second_hub();
+    let hubs = format!("['{}', '{}']", farm.hub.url("/"), second.url("/"));
+    let builder = Process::daemon("farm-builder", &farm.builder_config_at(&hubs, "several", ""));
+    let job = farm.job(&[Spec::named("several").build("echo ready; sleep 3").srpm()]).await;
+    farm.logged(job, "ready").await;
+    farm.hub.kill();
+    assert_eq!(farm.ended(job).await, "succeeded");
+    assert_eq!(farm.attempts(job, "outcome"), "succeeded");
+    builder.wait_for_log("a hub is away: the next one is called");
 }
 
 #[tokio::test]

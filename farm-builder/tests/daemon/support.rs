@@ -36,17 +36,22 @@ pub struct Farm {
 
 impl Farm {
     pub fn start() -> Self {
-        Self::on(TestDb::new())
+        Self::on(TestDb::new(), 20, 5)
+    }
+
+    /// The same with leases that last so many seconds, and are renewed every so many.
+    pub fn with_leases(lease_seconds: u32, renew_seconds: u32) -> Self {
+        Self::on(TestDb::new(), lease_seconds, renew_seconds)
     }
 
     /// The same on a database of the caller's.
-    pub fn on(db: TestDb) -> Self {
+    pub fn on(db: TestDb, lease_seconds: u32, renew_seconds: u32) -> Self {
         operator::put_platform(&mut db.connect(), &testing::operator(), &platform("mini12")).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let (blobs, spool) = (dir.path().join("store"), dir.path().join("hub"));
         let config = |listen: &str| {
             format!(
-                "database = '{}'\nspool = '{}'\nlease_seconds = 20\nrenew_seconds = 5\n[http]\nlisten = '{listen}'\n\
+                "database = '{}'\nspool = '{}'\nlease_seconds = {lease_seconds}\nrenew_seconds = {renew_seconds}\n[http]\nlisten = '{listen}'\n\
                  [store]\nkind = 'folder'\npath = '{}'\n",
                 db.url_as("farm_hub"),
                 spool.display(),
@@ -65,6 +70,24 @@ impl Farm {
         self.hub = Process::daemon("farm-hub", &self.hub_config);
     }
 
+    /// Starts one more hub.
+    pub fn second_hub(&self) -> Process {
+        let listen = format!("listen = '{}'", self.hub.address());
+        Process::daemon("farm-hub", &self.hub_config.replace(&listen, "listen = '127.0.0.1:0'"))
+    }
+
+    /// Starts a janitor that takes leases back in the second in which they have run out.
+    pub fn janitor(&self) -> Process {
+        let config = format!(
+            "database = '{}'\nspool = '{}'\nreap_seconds = 1\nreap_grace_seconds = 0\nsettle_seconds = 0\n\
+             [store]\nkind = 'folder'\npath = '{}'\n",
+            self.db.url_as("farm_janitor"),
+            self.dir.path().join("janitor").display(),
+            self.store_folder().display()
+        );
+        Process::daemon("farm-janitor", &config)
+    }
+
     pub fn conn(&self) -> PgConnection {
         self.db.connect()
     }
@@ -75,13 +98,19 @@ impl Farm {
     }
 
     pub fn builder_config(&self, name: &str, more: &str) -> String {
+        self.builder_config_at(&format!("'{}'", self.hub.url("/")), name, more)
+    }
+
+    /// The same, for a builder that calls this hub, or these, in the words of TOML.
+    pub fn builder_config_at(&self, hub: &str, name: &str, more: &str) -> String {
         let token = Token::generate();
         testing::put_builder(&mut self.conn(), name, &token.digest(), None);
+        // Tests run on machines that are busy with other tests.
+        let thresholds = if more.contains("[thresholds]") { "" } else { "[thresholds]\nload_per_processor = 0" };
         let token_file = self.dir.path().join(name);
         write_token(&token_file, &token);
         format!(
-            "hub = '{}'\nname = '{name}'\ntoken_file = '{}'\ndata = '{}'\n{more}\n",
-            self.hub.url("/"),
+            "hub = {hub}\nname = '{name}'\ntoken_file = '{}'\ndata = '{}'\n{more}\n{thresholds}\n",
             token_file.display(),
             shared_data().display(),
         )

@@ -28,6 +28,8 @@ pub struct ClaimedTask {
     pub network: bool,
     /// The record of the build with whose packages to build.
     pub like: Option<hub::LeaseRecord>,
+    /// How many slots of its builder it takes.
+    pub weight: u16,
     /// What to build.
     pub sources: Vec<hub::LeaseSource>,
 }
@@ -70,9 +72,11 @@ struct Row {
     waited: f64,
     #[diesel(sql_type = Bool)]
     network: bool,
+    #[diesel(sql_type = Integer)]
+    weight: i32,
 }
 
-/// Gives a builder up to `want` tasks of the platforms that it serves, best first.
+/// Gives a builder with `want` free slots tasks of the platforms that it serves, best first, that weigh no more together.
 pub fn claim(
     conn: &mut PgConnection,
     builder: BuilderId,
@@ -80,12 +84,14 @@ pub fn claim(
     want: u32,
     lease_seconds: u32,
 ) -> Result<Vec<ClaimedTask>> {
-    let rows: Vec<Row> = sql_query("SELECT * FROM farm.claim($1, $2, $3, make_interval(secs => $4))")
-        .bind::<Integer, _>(builder.0)
-        .bind::<SqlUuid, _>(instance)
-        .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
-        .bind::<Double, _>(f64::from(lease_seconds))
-        .load(conn)?;
+    let rows: Vec<Row> = sql_query(
+        "SELECT c.*, farm.leased_weight(c.task_id) AS weight FROM farm.claim($1, $2, $3, make_interval(secs => $4)) c",
+    )
+    .bind::<Integer, _>(builder.0)
+    .bind::<SqlUuid, _>(instance)
+    .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
+    .bind::<Double, _>(f64::from(lease_seconds))
+    .load(conn)?;
     let mut tasks: Vec<ClaimedTask> = rows.into_iter().map(Row::read).collect::<Result<_>>()?;
     if !tasks.is_empty() {
         add_likes(conn, builder, &mut tasks)?;
@@ -125,6 +131,7 @@ impl Row {
             waited: Duration::try_from_secs_f64(self.waited).unwrap_or_default(),
             network: self.network,
             like: None,
+            weight: u16::try_from(self.weight).unwrap_or(1),
             sources: serde_json::from_value(self.sources)?,
         })
     }

@@ -15,6 +15,7 @@ mod claim;
 mod dispatch;
 mod finish;
 mod lease;
+mod life;
 mod people;
 mod seal;
 
@@ -22,5 +23,6 @@ pub use claim::{ClaimedTask, claim, hello};
 pub use dispatch::{platforms_of, ready_counts};
 pub use finish::{deliver, finish, has_delivered, reap, release};
 pub use lease::{append_log, gone, held, like, renew, source, stage_began};
+pub use life::{leave, pulse, saves_slots, tell_status};
 pub use people::{cancel_job, retry_job};
 pub use seal::{UnsealedLog, seal_log, unsealed_logs};

@@ -13,7 +13,8 @@ const PLATFORM: &str =
   'auto', p.auto, 'pending', p.pending, 'running', p.running, 'builders', p.builders)";
 
 const RUNNING: &str = "jsonb_build_object('job', r.job_id, 'task', r.task_id, 'platform', r.platform,
-  'title', CASE WHEN farm.sees($1, r.job_id) THEN r.title ELSE 'not public' END, 'stage', r.stage, 'started', r.started_at)";
+  'title', CASE WHEN farm.sees($1, r.job_id) THEN r.title ELSE 'not public' END, 'stage', r.stage, 'started', r.started_at,
+  'weight', r.weight)";
 
 /// All platforms, by name.
 pub fn platforms(conn: &mut PgConnection) -> Result<Vec<Platform>> {
@@ -34,6 +35,10 @@ fn builder() -> String {
     format!(
         "jsonb_build_object('name', b.name, 'state', b.state, 'reason', b.reason, 'alive', b.alive,
            'last_seen', b.last_seen_at, 'version', b.version, 'arches', b.arches, 'slots', b.slots,
+           'used', b.used, 'takes_nothing', CASE WHEN b.alive THEN b.takes_nothing END, 'saves_for', b.saves_for,
+           'machine', CASE WHEN b.told_at IS NOT NULL THEN jsonb_build_object('load', b.load, 'processors', b.processors,
+              'memory_available', b.memory_available, 'disk_available', b.disk_available, 'files_available', b.files_available,
+              'at', b.told_at) END,
            'running', (SELECT coalesce(jsonb_agg({RUNNING} ORDER BY r.started_at), '[]')
                        FROM farm.running_view r WHERE r.builder = b.name))"
     )

@@ -23,15 +23,22 @@ struct Facts {
     builders: Vec<BuilderVerdict>,
 }
 
-/// Every builder's verdict on a row `t` of `farm.task_view`.
+/// Every builder's verdict on a row `t` of `farm.task_view`, which is `w` in `farm.task`.
 const VERDICTS: &str = "(SELECT coalesce(jsonb_agg(jsonb_build_object('builder', b.name,
-    'could_take_it', b.alive AND b.running < b.slots AND t.platform = ANY (b.serves),
+    'could_take_it', b.alive AND t.platform = ANY (b.serves) AND b.takes_nothing IS NULL
+       AND b.slots > 0 AND b.used + least(w.weight, b.slots) <= b.slots AND coalesce(b.saves_for, t.id) = t.id,
     'reason', CASE
        WHEN b.state <> 'enabled' THEN 'is ' || b.state || coalesce(': ' || b.reason, '')
        WHEN b.last_seen_at IS NULL THEN 'never said hello'
        WHEN NOT b.alive THEN 'was last heard of ' || to_char(b.last_seen_at, 'YYYY-MM-DD HH24:MI:SS') || ' UTC'
        WHEN NOT t.platform = ANY (b.serves) THEN 'does not serve ' || t.platform
-       WHEN b.running >= b.slots THEN 'is full: ' || b.running || ' of ' || b.slots || ' slots'
+       WHEN b.takes_nothing IS NOT NULL THEN 'takes nothing: ' || b.takes_nothing
+       WHEN b.saves_for = t.id AND b.used + least(w.weight, b.slots) > b.slots
+         THEN 'keeps its slots for it: ' || b.slots - b.used || ' of the ' || least(w.weight, b.slots) || ' that it takes are free'
+       WHEN b.used >= b.slots THEN 'is full: ' || b.used || ' of ' || b.slots || ' slots'
+       WHEN b.used + least(w.weight, b.slots) > b.slots
+         THEN 'has ' || b.slots - b.used || ' slots free, and the task takes ' || least(w.weight, b.slots)
+       WHEN b.saves_for <> t.id THEN 'keeps its slots for task ' || b.saves_for
        ELSE 'has a free slot' END) ORDER BY b.name), '[]') FROM farm.builder_view b)";
 
 /// Why a task is where it is; never without a reason.
@@ -43,7 +50,7 @@ pub fn why(conn: &mut PgConnection, viewer: Viewer, id: TaskId) -> Result<Why> {
            'ahead', CASE WHEN t.state = 'pending' THEN (SELECT count(*) FROM farm.ready r WHERE r.platform = t.platform
               AND (r.class, r.rank, r.task_id) < (t.class::farm.class, t.rank, t.id)) END,
            'builders', {VERDICTS}) AS document
-         FROM farm.task_view t JOIN farm.platform p ON p.name = t.platform
+         FROM farm.task_view t JOIN farm.platform p ON p.name = t.platform JOIN farm.task w ON w.id = t.id
          WHERE t.id = $1 AND farm.sees($2, t.job_id)"
     );
     let facts: Facts =

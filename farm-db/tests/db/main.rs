@@ -6,6 +6,7 @@ mod after;
 mod faults;
 mod fence;
 mod intake;
+mod life;
 mod listen;
 mod order;
 mod races;

@@ -44,6 +44,7 @@ const NO_INDEX: &[(&str, &str)] = &[
     // Without an index here a claim and a ready task cost one index less; tasks are deleted only by retention.
     ("ready (task_id)", "tasks in the queue are not deleted"),
     ("lease (builder_id)", "builders are not deleted, and the table is small"),
+    ("leaving (builder_id)", "builders are not deleted, and the table is small"),
     ("share (person_id)", "persons are not deleted"),
     ("publication (platform)", "platforms are not deleted, and the table is small"),
 ];

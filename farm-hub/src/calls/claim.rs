@@ -25,16 +25,17 @@ pub(crate) async fn claim(
     let deadline = Instant::now() + super::wait(claim.wait_seconds);
     let claim = Claim { want: claim.want.clamp(1, MOST), ..claim };
     let mut handout = look(&hub, builder.id, &claim).await?;
-    if handout.is_empty() {
-        handout = wait_for_tasks(&hub, builder.id, &claim, deadline).await?;
-    } else {
+    if handout.is_an_answer() {
         drop(Duty::new(&hub, &handout));
+    } else {
+        handout = wait_for_tasks(&hub, builder.id, &claim, deadline).await?;
     }
     handout.into_response()
 }
 
-/// Waits among the others until it is given something, or the time is up, or the hub ends.
+/// Waits among the others until it is given something, or the time is up, or the builder takes no more, or the hub ends.
 async fn wait_for_tasks(hub: &Shared, builder: BuilderId, claim: &Claim, deadline: Instant) -> Result<Handout> {
+    let mut recall = hub.recalls.subscribe(builder);
     let mut serves = hub.pool.run(move |conn| queue::platforms_of(conn, &[builder])).await?;
     let waiter = hub.waiting.join(builder, serves.remove(&builder).unwrap_or_default());
     let mut duty = Duty { hub: Shared::clone(hub), wakes: Vec::new() };
@@ -43,12 +44,13 @@ async fn wait_for_tasks(hub: &Shared, builder: BuilderId, claim: &Claim, deadlin
         let handout = look(hub, builder, claim).await?;
         duty.done(&handout, waiter.ticket());
         drop(duty);
-        if !handout.is_empty() {
+        if handout.is_an_answer() {
             return Ok(handout);
         }
         let wakes = tokio::select! {
             wakes = waiter.woken() => wakes,
             () = tokio::time::sleep_until(deadline) => return Ok(handout),
+            _ = recall.changed() => return Ok(handout),
             () = hub.shutdown.cancelled() => return Ok(handout),
         };
         duty = Duty { hub: Shared::clone(hub), wakes };
@@ -60,9 +62,13 @@ async fn look(hub: &Shared, builder: BuilderId, claim: &Claim) -> Result<Handout
     let (hub, instance, want) = (Shared::clone(hub), claim.instance, claim.want);
     let look = async move {
         let lease_seconds = hub.config.lease_seconds;
-        let claim = move |conn: &mut _| queue::claim(conn, builder, instance, want, lease_seconds);
-        let tasks = hub.pool.run(claim).await?;
-        Ok(Handout::new(hub, builder, tasks))
+        let claim = move |conn: &mut _| {
+            let tasks = queue::claim(conn, builder, instance, want, lease_seconds)?;
+            let saves_slots = if tasks.is_empty() { queue::saves_slots(conn, builder)? } else { None };
+            Ok((tasks, saves_slots))
+        };
+        let (tasks, saves_slots) = hub.pool.run(claim).await?;
+        Ok(Handout::new(hub, builder, tasks, saves_slots))
     };
     tokio::spawn(look).await?
 }

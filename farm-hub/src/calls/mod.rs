@@ -4,11 +4,13 @@ pub(crate) mod blobs;
 pub(crate) mod claim;
 pub(crate) mod finish;
 pub(crate) mod hello;
+pub(crate) mod leave;
 pub(crate) mod log;
 pub(crate) mod release;
 pub(crate) mod renew;
 pub(crate) mod sources;
 pub(crate) mod stage;
+pub(crate) mod status;
 pub(crate) mod token;
 
 use std::time::Duration;

@@ -5,5 +5,6 @@ mod access;
 mod claims;
 mod deliveries;
 mod leases;
+mod life;
 mod outages;
 mod support;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use farm_api::{
     error::{ErrorBody, ErrorCode},
-    hub::{Claim, Claimed, Finish, Hello, LEASE_HEADER, Lease, Renew, Renewed, Welcome},
+    hub::{Claim, Claimed, Finish, Hello, LEASE_HEADER, Lease, Renew, Renewed, Status, Welcome},
 };
 use farm_auth::Token;
 use farm_daemon::{CancellationToken, http::HttpConfig};
@@ -145,6 +145,15 @@ impl Farm {
         sql_query(format!("SELECT ({sql})::bigint AS count")).get_result::<Count>(&mut self.conn()).unwrap().count
     }
 
+    /// Tasks that are made from now on weigh so much.
+    pub fn set_weight(&self, weight: u16) {
+        use diesel::{RunQueryDsl as _, sql_query, sql_types::Integer};
+        sql_query("UPDATE farm.platform SET recipe = recipe || jsonb_build_object('weight', $1)")
+            .bind::<Integer, _>(i32::from(weight))
+            .execute(&mut self.conn())
+            .unwrap();
+    }
+
     /// Asks the hub to end.
     pub fn begin_to_stop(&self) {
         self.shutdown.cancel();
@@ -199,6 +208,18 @@ impl Builder {
 
     pub fn claim_request(&self, want: u32, wait_seconds: u32) -> Claim {
         Claim { instance: self.instance, want, wait_seconds }
+    }
+
+    pub fn status(&self, reason: Option<&str>) -> Status {
+        Status {
+            instance: self.instance,
+            reason: reason.map(str::to_owned),
+            load: 0.5,
+            processors: 2,
+            memory_available: 1 << 30,
+            disk_available: 1 << 40,
+            files_available: 1 << 20,
+        }
     }
 
     /// Claims, and waits for it so long.

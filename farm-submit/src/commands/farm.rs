@@ -56,18 +56,20 @@ fn builder_table(builders: &[Builder], now: Timestamp) -> String {
     for builder in builders {
         let state = match (builder.state, builder.alive) {
             (BuilderState::Enabled, false) => "silent",
+            (BuilderState::Enabled, true) if builder.takes_nothing.is_some() => "takes nothing",
             (state, _) => state.as_str(),
         };
-        let well = builder.state == BuilderState::Enabled && builder.alive;
+        let well = state == BuilderState::Enabled.as_str();
+        let reason = builder.reason.as_ref().or(builder.takes_nothing.as_ref());
         let plain = |text: String| (anstyle::Style::new(), text);
         table.styled([
             plain(builder.name.to_string()),
             (outcome_style(well), state.to_owned()),
-            plain(format!("{}/{}", builder.running.len(), builder.slots)),
+            plain(format!("{}/{}", builder.used, builder.slots)),
             plain(builder.arches.join(",")),
             plain(builder.last_seen.map_or_else(|| "never".to_owned(), |then| ago(then, now))),
             plain(builder.version.clone().unwrap_or_else(|| "-".to_owned())),
-            plain(builder.reason.clone().unwrap_or_default()),
+            plain(reason.cloned().unwrap_or_default()),
         ]);
     }
     let mut text = table.render();

@@ -75,6 +75,10 @@ fn builder(name: &str, alive: bool) -> Builder {
         version: Some("0.1.0".into()),
         arches: vec!["x86_64".into(), "i686".into()],
         slots: 2,
+        used: 0,
+        takes_nothing: None,
+        saves_for: None,
+        machine: None,
         running: Vec::new(),
     }
 }
@@ -163,9 +167,22 @@ fn what_a_builder_does_stands_under_the_table() {
         title: "hello".into(),
         stage: Some(Stage::Build),
         started: at(0),
+        weight: 1,
     });
     let ran = run(program("farm", &server.url).arg("builders")).ended(0);
     assert!(ran.stdout.contains("b1:\n  42:f13-x86_64  build  "), "{}", ran.stdout);
+}
+
+#[test]
+fn a_builder_that_takes_nothing_says_why() {
+    let server = farm();
+    server.farm().builders[0].takes_nothing = Some("1.9 GiB free on the disk of /d, 2.0 needed".to_owned());
+    let ran = run(program("farm", &server.url).arg("builders")).ended(0);
+    let line = ran.stdout.lines().find(|line| line.starts_with("b1 ")).unwrap();
+    assert!(
+        line.contains("  takes nothing  ") && line.ends_with("1.9 GiB free on the disk of /d, 2.0 needed"),
+        "{line}"
+    );
 }
 
 #[test]

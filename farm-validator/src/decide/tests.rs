@@ -16,6 +16,7 @@ fn platform(name: &str, builders: i64) -> ValidatorPlatform {
         repositories: Vec::new(),
         network: false,
         timeout_seconds: None,
+        weight: None,
     };
     ValidatorPlatform { name, enabled: true, auto: true, recipe, builders, allowed: true }
 }

@@ -10,7 +10,7 @@ use farm_api::{
 use farm_db::{
     PgConnection, access, operator,
     publish::{self, Publication},
-    read,
+    read::{self, PastAttempt},
 };
 use farm_types::{BucketName, BuilderName, BuilderState, PersonId, PlatformName, Right};
 use jiff::Timestamp;
@@ -21,6 +21,9 @@ use crate::{App, error::AppError, extract::Name, identity::Visitor};
 
 /// So many of a platform's latest jobs.
 const LATEST: u32 = 20;
+
+/// So many of a builder's last attempts.
+const PAST: u32 = 20;
 
 /// A builder on a page.
 #[derive(Serialize)]
@@ -34,9 +37,10 @@ pub struct BuilderRow {
 }
 
 impl BuilderRow {
-    /// Shows a builder that is given tasks and is silent as away: that is what matters then.
+    /// Shows a builder that is given tasks and is silent as away, and one that takes none by itself: that is what matters then.
     pub fn new(builder: Builder) -> Self {
         let (state, word) = match builder.state {
+            BuilderState::Enabled if builder.alive && builder.takes_nothing.is_some() => ("draining", "takes nothing"),
             BuilderState::Enabled if builder.alive => ("enabled", "ready"),
             BuilderState::Enabled if builder.last_seen.is_none() => ("disabled", "never came up"),
             BuilderState::Enabled => ("away", "away"),
@@ -65,19 +69,29 @@ struct BuilderPage {
     /// Whether there are buttons.
     may_change: bool,
     row: BuilderRow,
+    past: Vec<PastRow>,
+}
+
+/// An attempt that has ended.
+#[derive(Serialize)]
+struct PastRow {
+    url: String,
+    attempt: PastAttempt,
 }
 
 pub async fn builder(State(app): State<App>, visitor: Visitor, Name(name): Name<BuilderName>) -> Page {
     let missing = AppError::new(ErrorCode::NotFound, format!("there is no builder {name}"));
     let (viewer, person) = (visitor.viewer(), visitor.0.as_ref().map(|caller| caller.person));
-    let (found, may_change) = app
+    let (found, past, may_change) = app
         .db(move |conn| {
             let may_change = may(conn, person, Right::Builders)?;
-            Ok((read::builders(conn, viewer, Some(&name))?, may_change))
+            let past = read::past_attempts(conn, viewer, &name, PAST)?;
+            Ok((read::builders(conn, viewer, Some(&name))?, past, may_change))
         })
         .await?;
     let row = BuilderRow::new(found.into_iter().next().ok_or(missing)?);
-    render("builder.html", &visitor, &BuilderPage { page: "builders", row, may_change })
+    let past = past.into_iter().map(|attempt| PastRow { url: paths::task(attempt.task), attempt }).collect();
+    render("builder.html", &visitor, &BuilderPage { page: "builders", row, may_change, past })
 }
 
 #[derive(Serialize)]

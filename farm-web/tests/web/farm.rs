@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use farm_api::{
-    hub::{Finish, Hello, LogLine, NewArtifact, StageTime},
+    hub::{Finish, Hello, LogLine, NewArtifact, StageTime, Status},
     limits::Limits,
     people::{Job, NewJob, NewSource, Task},
     recipe::{Recipe, Repository},
@@ -262,6 +262,20 @@ impl Builder {
         claimed.first().expect("there is nothing to claim").key
     }
 
+    /// Says how it stands.
+    pub fn tell(&mut self, reason: Option<&str>) {
+        let status = Status {
+            instance: self.instance,
+            reason: reason.map(str::to_owned),
+            load: 2.5,
+            processors: 4,
+            memory_available: 3 << 30,
+            disk_available: 5 << 30,
+            files_available: 1 << 20,
+        };
+        queue::tell_status(&mut self.conn, self.id, &status).unwrap();
+    }
+
     pub fn stage(&mut self, key: &LeaseKey, stage: Stage) {
         queue::stage_began(&mut self.conn, self.id, key, stage).unwrap();
     }
@@ -411,5 +425,6 @@ fn recipe(platform: &str) -> Recipe {
         }],
         network: false,
         timeout_seconds: None,
+        weight: None,
     }
 }

@@ -59,6 +59,25 @@ async fn a_job_is_shown_on_every_page_it_belongs_to() {
     }
     let html = page(&farm, &format!("/tasks/{}", failed.task)).await;
     assert!(html.contains("dependencies <small>9.8 s</small>"), "{html}");
+    // What it built, and how that ended.
+    let html = page(&farm, "/builders/b1").await;
+    let built = html.split("<h2>Built</h2>").nth(1).unwrap();
+    assert!(built.contains("zlib-1.3.1-4") && built.contains("succeeded") && built.contains("failed"), "{html}");
+}
+
+#[tokio::test]
+async fn a_builder_that_takes_nothing_says_why_and_how_its_machine_stands() {
+    let farm = Farm::new();
+    let mut builder = farm.builder("b1");
+    builder.tell(Some("1.9 GiB free on the disk of /d, 2.0 needed"));
+    for path in ["/builders", "/builders/b1"] {
+        let html = page(&farm, path).await;
+        assert!(html.contains("takes nothing") && html.contains("1.9 GiB free on the disk of /d"), "{path}: {html}");
+    }
+    let html = page(&farm, "/builders/b1").await;
+    assert!(html.contains("2.5 on 4 processors") && html.contains("3.0 GiB"), "{html}");
+    builder.tell(None);
+    assert!(!page(&farm, "/builders/b1").await.contains("takes nothing"));
 }
 
 #[tokio::test]

@@ -36,9 +36,10 @@ pub(crate) fn check(farm: &FarmArgs, layout: &Layout) -> Vec<Finding> {
 fn hub(config: &Path) -> Option<String> {
     #[derive(Deserialize)]
     struct Builder {
-        hub: String,
+        hub: farm_builder::Hubs,
     }
-    toml::from_str::<Builder>(&fs_err::read_to_string(config).ok()?).ok().map(|builder| builder.hub)
+    let builder: Builder = toml::from_str(&fs_err::read_to_string(config).ok()?).ok()?;
+    builder.hub.addresses().first().cloned()
 }
 
 async fn is_ready(name: &str, url: String, layout: &Layout) -> Finding {

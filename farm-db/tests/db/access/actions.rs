@@ -26,12 +26,15 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("forget_upload", "forget upload"),
     ("hello", "hello"),
     ("known_blob", "(it changes nothing; that who asks is known from then on is written down by farm.acting)"),
+    ("leased_weight", "(it only looks, at what the same statement claimed)"),
+    ("leave", "leave"),
     ("log_in", "log in"),
     ("log_out", "log out"),
     ("make_token", "make token"),
     ("postpone", "(a decision that was not taken)"),
     ("publish_again", "publish again"),
     ("published", "publish"),
+    ("pulse", "(a sign of life)"),
     ("put_bucket", "put bucket"),
     ("put_builder", "put builder"),
     ("put_group", "put group"),
@@ -52,6 +55,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("stage_began", "(a sign of life)"),
     ("submit", "submit"),
     ("take_submitted", "(it locks a row)"),
+    ("tell_status", "(a sign of life)"),
 ];
 
 /// Those that a process may call, and those for operators: the verbs with an actor that no function of ours calls in turn.

@@ -95,6 +95,7 @@ finish        | task 3                  | builder/one@X  | lease    | farm_hub
 claim         | task 4                  | builder/one@X  | lease    | farm_hub
 give up       | job 6                   | farm_hub       | daemon   | farm_hub
 finish        | task 4                  | builder/one@X  | lease    | farm_hub
+leave         | builder one             | builder/one@X  | lease    | farm_hub
 ";
 
 /// The connections of the farm's processes, and of an operator.
@@ -130,6 +131,7 @@ fn everything_that_anybody_causes_leaves_a_line_with_who_did_what_to_what_and_ho
     a_job_is_turned_down(&mut farm);
     a_job_is_given_back_lost_and_cancelled(&mut farm);
     jobs_come_after_others(&mut farm);
+    a_builder_leaves(&mut farm);
     let lines = |text: &str| text.trim().lines().map(squeezed).collect::<Vec<_>>();
     assert_eq!(lines(&written(&db)), lines(EXPECTED));
 }
@@ -354,5 +356,12 @@ fn jobs_come_after_others(farm: &mut Farm) {
     for outcome in [Outcome::Succeeded, Outcome::Failed] {
         let key = builder.claim_one(&mut farm.hub);
         builder.finish(&mut farm.hub, &key, outcome).unwrap();
+    }
+}
+
+fn a_builder_leaves(farm: &mut Farm) {
+    let builder = living_builder(farm);
+    for _ in 0..2 {
+        queue::leave(&mut farm.hub, builder.id, builder.instance).unwrap();
     }
 }

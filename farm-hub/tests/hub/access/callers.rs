@@ -59,7 +59,7 @@ impl Scene {
         let reaped = dead.claim_one().await.key;
         let expire = "UPDATE farm.lease SET expires_at = now() - interval '1 hour'";
         assert_eq!(diesel::sql_query(expire).execute(&mut conn).unwrap(), 1);
-        assert_eq!(queue::reap(&mut conn, 0).unwrap(), 1);
+        assert_eq!(testing::reap(&mut conn), 1);
         Self { farm, http: reqwest::Client::new(), tokens, live, dead, idle, reaped, source }
     }
 

@@ -1,6 +1,6 @@
 //! The request for a line of the table.
 
-use farm_api::hub::{Hello, LEASE_HEADER, Release, Renew, StageBegan};
+use farm_api::hub::{Hello, LEASE_HEADER, Leave, Release, Renew, StageBegan};
 use farm_db::testing;
 use farm_types::{LeaseKey, Outcome, Stage};
 use reqwest::RequestBuilder;
@@ -38,6 +38,8 @@ impl Scene {
             "/hub/v1/renew" => {
                 request.json(&Renew { instance: builder.instance, leases: vec![*lease], wait_seconds: 0 })
             }
+            "/hub/v1/status" => request.json(&builder.status(None)),
+            "/hub/v1/leave" => request.json(&Leave { instance: builder.instance }),
             "/hub/v1/stage" => request.json(&StageBegan { stage: Stage::Build }),
             "/hub/v1/finish" => request.json(&testing::ended(Outcome::Succeeded)),
             "/hub/v1/release" => request.json(&Release { message: "on purpose".to_owned() }),

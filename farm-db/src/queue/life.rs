@@ -1,0 +1,52 @@
+//! How builders and hubs are: what they say of themselves, and what that decides.
+
+use diesel::{
+    OptionalExtension as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    sql_types::{BigInt, Double, Float, Integer, Nullable, Text, Uuid as SqlUuid},
+};
+use farm_api::hub::{Status, Wanted};
+use farm_types::BuilderId;
+use uuid::Uuid;
+
+use crate::{DbError, Result, document::document};
+
+/// Keeps how a builder stands, and answers what an operator wants of it.
+pub fn tell_status(conn: &mut PgConnection, builder: BuilderId, status: &Status) -> Result<Wanted> {
+    let large = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let query = sql_query("SELECT farm.tell_status($1, $2, $3, $4, $5, $6, $7, $8) AS document")
+        .bind::<Integer, _>(builder.0)
+        .bind::<SqlUuid, _>(status.instance)
+        .bind::<Nullable<Text>, _>(status.reason.as_deref())
+        .bind::<Float, _>(status.load)
+        .bind::<Integer, _>(i32::try_from(status.processors).unwrap_or(i32::MAX))
+        .bind::<BigInt, _>(large(status.memory_available))
+        .bind::<BigInt, _>(large(status.disk_available))
+        .bind::<BigInt, _>(large(status.files_available));
+    document(conn, query)?.ok_or_else(|| DbError::NotFound(format!("there is no builder {builder}")))
+}
+
+/// This life of a builder hands over to the next one: what it holds stays with it.
+pub fn leave(conn: &mut PgConnection, builder: BuilderId, instance: Uuid) -> Result<()> {
+    sql_query("SELECT farm.leave($1, $2)").bind::<Integer, _>(builder.0).bind::<SqlUuid, _>(instance).execute(conn)?;
+    Ok(())
+}
+
+/// How many slots have to be free for the task that a builder keeps them for; `None`: it keeps none.
+pub fn saves_slots(conn: &mut PgConnection, builder: BuilderId) -> Result<Option<u32>> {
+    #[derive(QueryableByName)]
+    struct Saves {
+        #[diesel(sql_type = Integer)]
+        slots: i32,
+    }
+    let query = sql_query("SELECT slots FROM farm.saves_slots($1) AS slots WHERE slots IS NOT NULL");
+    let row: Option<Saves> = query.bind::<Integer, _>(builder.0).get_result(conn).optional()?;
+    Ok(row.and_then(|row| u32::try_from(row.slots).ok()))
+}
+
+/// A hub is there and takes renewals, of leases that last so long.
+pub fn pulse(conn: &mut PgConnection, lease_seconds: u32) -> Result<()> {
+    sql_query("SELECT farm.pulse(make_interval(secs => $1))")
+        .bind::<Double, _>(f64::from(lease_seconds))
+        .execute(conn)?;
+    Ok(())
+}
