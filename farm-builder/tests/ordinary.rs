@@ -1,5 +1,7 @@
 //! The builder as an ordinary user: with a range of subordinate ids, and nothing else that root would have.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::{

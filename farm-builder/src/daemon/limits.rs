@@ -24,7 +24,7 @@ pub fn cpu_weight() -> u16 {
 /// The limits of a build; `asked` are those of its platform and job.
 pub fn of_build(config: &Config, asked: Limits) -> BuildLimits {
     let info = rustix::system::sysinfo();
-    let memory = u64::from(info.mem_unit) * u64::try_from(info.totalram).unwrap_or_default();
+    let memory = u64::from(info.mem_unit) * info.totalram;
     of_host(memory, config.slots, config.cpu_weight, config.limits).lowered_by(asked)
 }
 
