@@ -14,7 +14,7 @@ use farm_db::{
     testing,
 };
 use farm_janitor::{
-    Config,
+    Chores, Config,
     chores::{Report, Tools, reap, seal_logs, uploads},
 };
 use farm_store::{Store, StoreConfig};
@@ -45,6 +45,7 @@ impl Farm {
             settle_seconds: 1,
             seal_seconds: 30,
             upload_idle_seconds: 3600,
+            chores: Chores::default(),
             metrics: None,
             log: farm_daemon::LogConfig::default(),
         };
@@ -82,7 +83,7 @@ async fn a_task_of_a_silent_builder_goes_back_to_the_queue() {
     assert_eq!(reap::run_once(farm.tools.clone()).await.unwrap(), Report::default(), "the lease has not run out");
 
     farm.pass("UPDATE farm.lease SET expires_at = now() - interval '6 seconds'");
-    assert_eq!(reap::run_once(farm.tools.clone()).await.unwrap(), Report { done: 1, more: false });
+    assert_eq!(reap::run_once(farm.tools.clone()).await.unwrap(), Report::done(1));
     let task = read::task(&mut farm.conn, farm_db::Viewer::ANYBODY, key.task).unwrap();
     assert_eq!(task.state, TaskState::Pending);
     assert_eq!(task.attempts[0].outcome, Some(Outcome::Lost));

@@ -23,4 +23,4 @@ pub use dispatch::{platforms_of, ready_counts};
 pub use finish::{deliver, finish, has_delivered, reap, release};
 pub use lease::{append_log, gone, held, renew, source, stage_began};
 pub use people::{cancel_job, retry_job};
-pub use seal::{UnsealedLog, seal_log, unsealed_logs};
+pub use seal::{UnsealedLog, expect_log, seal_log, unsealed_logs};

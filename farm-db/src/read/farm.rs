@@ -33,7 +33,7 @@ pub fn builders(conn: &mut PgConnection, viewer: Viewer, name: Option<&BuilderNa
 fn builder() -> String {
     format!(
         "jsonb_build_object('name', b.name, 'state', b.state, 'reason', b.reason, 'alive', b.alive,
-           'last_seen', b.last_seen_at, 'version', b.version, 'arches', b.arches, 'slots', b.slots,
+           'last_seen', b.last_seen_at, 'version', b.version, 'arches', b.arches, 'slots', b.slots, 'gone', farm.gone_since(b.id),
            'running', (SELECT coalesce(jsonb_agg({RUNNING} ORDER BY r.started_at), '[]')
                        FROM farm.running_view r WHERE r.builder = b.name))"
     )
