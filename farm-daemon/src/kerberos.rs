@@ -65,7 +65,7 @@ impl KerberosConfig {
     /// # Errors
     ///
     /// The process has a second thread already, which might read the environment in this moment.
-    pub(crate) fn apply(&self, daemon: &str) -> anyhow::Result<()> {
+    pub fn apply(&self, daemon: &str) -> anyhow::Result<()> {
         let variables = self.variables(daemon);
         ensure!(
             variables.is_empty() || threads::is_single(),
