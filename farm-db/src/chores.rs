@@ -223,6 +223,23 @@ pub struct Swept {
     pub bytes: u64,
 }
 
+/// Why blobs could not be taken away.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The database did not let them go.
+    #[error(transparent)]
+    Database(#[from] DbError),
+    /// The store did not.
+    #[error("the bytes of blobs that nobody needs could not be removed: {0}; they stay for the next time")]
+    Store(String),
+}
+
+impl From<diesel::result::Error> for SweepError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = Binary)]
@@ -240,7 +257,7 @@ pub fn sweep_blobs(
     grace_seconds: u32,
     limit: i32,
     remove: impl FnOnce(&[Digest]) -> std::result::Result<(), String>,
-) -> Result<Swept> {
+) -> std::result::Result<Swept, SweepError> {
     conn.transaction(|conn| {
         let rows: Vec<Row> = sql_query(
             "SELECT o_digest AS digest, o_size AS size FROM farm.sweep_blobs($1, make_interval(secs => $2), $3)",
@@ -274,14 +291,17 @@ pub fn sweep_strangers(
     })
 }
 
-fn removed(rows: Vec<Row>, remove: impl FnOnce(&[Digest]) -> std::result::Result<(), String>) -> Result<Swept> {
+fn removed(
+    rows: Vec<Row>,
+    remove: impl FnOnce(&[Digest]) -> std::result::Result<(), String>,
+) -> std::result::Result<Swept, SweepError> {
     let bytes = rows.iter().map(|row| u64::try_from(row.size).unwrap_or_default()).sum();
     let digests = rows
         .into_iter()
         .map(|row| Digest::try_from(row.digest).map_err(|e| DbError::Data(format!("{e}"))))
         .collect::<Result<Vec<_>>>()?;
     if !digests.is_empty() {
-        remove(&digests).map_err(DbError::Unavailable)?;
+        remove(&digests).map_err(SweepError::Store)?;
     }
     Ok(Swept { blobs: digests.len() as u64, bytes })
 }

@@ -26,9 +26,7 @@ const AT_ONCE: usize = 8;
 pub async fn run_once(tools: Tools) -> anyhow::Result<Report> {
     let mut swept = Swept::default();
     for first in 0..=u8::MAX {
-        tools.pool.run(move |conn| chores::mark_blobs(conn, first)).await?;
-        sweep_page(&tools, first, &mut swept).await?;
-        sweep_strangers(&tools, first, &mut swept).await?;
+        add(&mut swept, page(&tools, first).await?);
     }
     let grace = tools.config.chores.blob_grace_seconds;
     let unowned = tools.pool.run(move |conn| chores::unowned(conn, grace)).await?;
@@ -37,6 +35,15 @@ pub async fn run_once(tools: Tools) -> anyhow::Result<Report> {
     #[expect(clippy::cast_precision_loss, reason = "metrics are f64")]
     metrics::gauge!("farm_blob_bytes_unowned").set(unowned.bytes as f64);
     Ok(Report::done(swept.blobs))
+}
+
+/// Deals with the blobs whose digest begins with that byte.
+pub async fn page(tools: &Tools, first: u8) -> anyhow::Result<Swept> {
+    let mut swept = Swept::default();
+    tools.pool.run(move |conn| chores::mark_blobs(conn, first)).await?;
+    sweep_page(tools, first, &mut swept).await?;
+    sweep_strangers(tools, first, &mut swept).await?;
+    Ok(swept)
 }
 
 /// How much would go. Marks, as nothing is known otherwise.
@@ -57,9 +64,9 @@ async fn sweep_page(tools: &Tools, first: u8, swept: &mut Swept) -> anyhow::Resu
     loop {
         let (store, runtime) = (tools.store.clone(), Handle::current());
         let some = tools.pool.run(move |conn| {
-            chores::sweep_blobs(conn, first, grace, BATCH as i32, |digests| remove(&runtime, &store, digests))
+            Ok(chores::sweep_blobs(conn, first, grace, BATCH as i32, |digests| remove(&runtime, &store, digests)))
         });
-        let some = some.await?;
+        let some = some.await??;
         add(swept, some);
         // Those that somebody is busy with are left for the next round, so fewer than there may be is the end of it.
         if some.blobs < BATCH as u64 {
@@ -82,8 +89,8 @@ async fn sweep_strangers(tools: &Tools, first: u8, swept: &mut Swept) -> anyhow:
         let (store, runtime) = (tools.store.clone(), Handle::current());
         let some = tools
             .pool
-            .run(move |conn| chores::sweep_strangers(conn, &page, |digests| remove(&runtime, &store, digests)));
-        add(swept, some.await?);
+            .run(move |conn| Ok(chores::sweep_strangers(conn, &page, |digests| remove(&runtime, &store, digests))));
+        add(swept, some.await??);
     }
     Ok(())
 }
