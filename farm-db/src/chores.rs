@@ -275,7 +275,7 @@ pub fn sweep_strangers(
     conn: &mut PgConnection,
     found: &[(Digest, u64)],
     remove: impl FnOnce(&[Digest]) -> std::result::Result<(), String>,
-) -> Result<Swept> {
+) -> std::result::Result<Swept, SweepError> {
     let (digests, sizes): (Vec<_>, Vec<_>) = found
         .iter()
         .map(|(digest, size)| (digest.as_bytes().as_slice(), i64::try_from(*size).unwrap_or(i64::MAX)))

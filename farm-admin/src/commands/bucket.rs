@@ -73,7 +73,7 @@ impl KeepArgs {
             bytes: self.keep_bytes,
             bytes_each: self.keep_bytes_each,
         };
-        (keep != Keep::default()).then_some(keep)
+        (!keep.is_forever()).then_some(keep)
     }
 }
 

@@ -1,17 +1,21 @@
 //! Blobs are removed while others bring the same ones: whoever was told that the farm has them can read them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use farm_db::{
-    blobs as uploads, queue,
+    blobs as uploads, chores, queue,
     testing::{self, TestBuilder},
 };
 use farm_janitor::chores::{Tools, blobs};
-use farm_store::{Store, StoreConfig};
+use farm_store::Store;
 use farm_types::{Digest, LeaseKey};
+use tokio::runtime::Handle;
 
 use crate::{
     s3_server::S3Server,
@@ -29,6 +33,32 @@ async fn sweeper(tools: Tools, over: Arc<AtomicBool>, removed: Arc<AtomicU64>) {
         for bytes in CONTENTS {
             let swept = blobs::page(&tools, digest_of(bytes).as_bytes()[0]).await.unwrap();
             removed.fetch_add(swept.blobs, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The same on a store that is slow to remove: between the look at who needs a blob and its end lies time enough for somebody to
+/// bring it, unless the look keeps others out.
+async fn slow_sweeper(tools: Tools, over: Arc<AtomicBool>, removed: Arc<AtomicU64>) {
+    while !over.load(Ordering::Relaxed) {
+        for bytes in CONTENTS {
+            let (store, runtime, digest) = (tools.store.clone(), Handle::current(), digest_of(bytes));
+            let size = bytes.len() as u64;
+            let swept = tools.pool.run(move |conn| {
+                let first = digest.as_bytes()[0];
+                let slowly = |digests: &[Digest]| {
+                    std::thread::sleep(Duration::from_millis(30));
+                    for digest in digests {
+                        runtime.block_on(store.delete(digest)).unwrap();
+                    }
+                    Ok(())
+                };
+                chores::mark_blobs(conn, first)?;
+                let known = chores::sweep_blobs(conn, first, 0, 10, slowly).unwrap();
+                let strangers = chores::sweep_strangers(conn, &[(digest, size)], slowly).unwrap();
+                Ok(known.blobs + strangers.blobs)
+            });
+            removed.fetch_add(swept.await.unwrap(), Ordering::Relaxed);
         }
     }
 }
@@ -97,8 +127,10 @@ async fn race(mut farm: Farm) {
     testing::platform(&mut farm.conn, PLATFORM);
     let builder = testing::builder(&mut farm.conn, "b1");
     let (over, removed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let sweepers: Vec<_> =
-        (0..2).map(|_| tokio::spawn(sweeper(farm.tools.clone(), Arc::clone(&over), Arc::clone(&removed)))).collect();
+    let sweepers = [
+        tokio::spawn(sweeper(farm.tools.clone(), Arc::clone(&over), Arc::clone(&removed))),
+        tokio::spawn(slow_sweeper(farm.tools.clone(), Arc::clone(&over), Arc::clone(&removed))),
+    ];
     let mut bringers = Vec::new();
     for person in ["alice", "bob"] {
         bringers.push(tokio::spawn(uploader(farm.db.url(), farm.tools.store.clone(), person)));
