@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     Config,
-    chores::{CHORES, Chore, Report, Tools},
+    chores::{CHORES, Chore, Report, Tools, Work},
 };
 
 /// A janitor that another one was faster than looks again after this time at the latest.
@@ -58,7 +58,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 /// Reaps, but not at once after a time in which the database may have been away: nobody could renew then, so all leases of the
 /// farm would have run out and every build would be lost.
 fn once_settled(
-    reap: fn(Tools) -> BoxFuture<'static, anyhow::Result<Report>>,
+    reap: Work<Report>,
     settle: Duration,
     shutdown: CancellationToken,
 ) -> impl Fn(Tools) -> BoxFuture<'static, anyhow::Result<Report>> + Send + Sync + 'static {

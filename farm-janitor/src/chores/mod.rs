@@ -57,6 +57,9 @@ impl Report {
     }
 }
 
+/// What does something with the tools.
+pub type Work<T> = fn(Tools) -> BoxFuture<'static, anyhow::Result<T>>;
+
 /// A chore, as the loop and the operator see it.
 pub struct Chore {
     /// Its name, in the log, in metrics and for `farm-admin janitor --once`.
@@ -66,9 +69,9 @@ pub struct Chore {
     /// How often it is done, in seconds.
     pub seconds: fn(&Config) -> u64,
     /// Does it.
-    pub run_once: fn(Tools) -> BoxFuture<'static, anyhow::Result<Report>>,
+    pub run_once: Work<Report>,
     /// Says what it would do, a line for each thing, where that can be said without doing it.
-    pub preview: Option<fn(Tools) -> BoxFuture<'static, anyhow::Result<Vec<String>>>>,
+    pub preview: Option<Work<Vec<String>>>,
 }
 
 /// A row of the table of chores.
