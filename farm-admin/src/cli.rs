@@ -46,6 +46,7 @@ enum Command {
     #[command(subcommand)]
     Token(commands::token::TokenCommand),
     Audit(commands::audit::AuditArgs),
+    Janitor(commands::janitor::JanitorArgs),
     /// Ask the database whether everything in it fits together; exit code 1 if not
     Check,
     /// Check this machine and the farm; say what is wrong and how to mend it
@@ -72,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Bucket(command) => commands::bucket::run(&cli.farm, command),
         Command::Token(command) => commands::token::run(&cli.farm, command),
         Command::Audit(args) => commands::audit::run(&cli.farm, args),
+        Command::Janitor(args) => commands::janitor::run(&cli.farm, &args),
         Command::Check => commands::check::run(&cli.farm),
         Command::Doctor(args) => return commands::doctor::run(&cli.farm, &args),
         Command::Selftest(args) => commands::selftest::run(&cli.farm, &args),

@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-pub use buckets::{Bucket, BucketChange, BuilderChange, PlatformChange};
+pub use buckets::{Bucket, BucketChange, BuilderChange, Keep, PlatformChange};
 pub use why::{BuilderVerdict, Why};
 
 use crate::{
@@ -104,6 +104,10 @@ pub struct Builder {
     pub machine: Option<Machine>,
     /// What it is doing.
     pub running: Vec<RunningTask>,
+    /// Since when it counts as vanished: it should be there and is not.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub gone: Option<Timestamp>,
 }
 
 /// What is left of a builder's machine.
@@ -321,6 +325,9 @@ pub struct Job {
     pub sources: Vec<Source>,
     /// Its tasks, by platform.
     pub tasks: Vec<Task>,
+    /// What has become of its files, where they are not kept any more.
+    #[serde(default)]
+    pub gone: Option<GoneFiles>,
     /// Its page, relative to the server.
     pub url: String,
 }
@@ -332,6 +339,18 @@ pub struct Like {
     pub task: TaskId,
     /// The attempt.
     pub attempt: AttemptNumber,
+}
+
+/// Sources, results and logs of a job that were removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GoneFiles {
+    /// When.
+    #[schema(value_type = String)]
+    pub at: Timestamp,
+    /// Why, for a person.
+    pub why: String,
+    /// How many bytes they had.
+    pub bytes: i64,
 }
 
 /// A source of a job.

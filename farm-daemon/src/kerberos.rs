@@ -86,7 +86,7 @@ impl KerberosConfig {
     /// # Errors
     ///
     /// The process has a second thread already, which might read the environment in this moment; or there is no place for tickets.
-    pub(crate) fn apply(&self, daemon: &str) -> anyhow::Result<Option<Tickets>> {
+    pub fn apply(&self, daemon: &str) -> anyhow::Result<Option<Tickets>> {
         let tickets = self.own_tickets(daemon)?;
         let variables = self.variables(tickets.as_ref());
         ensure!(

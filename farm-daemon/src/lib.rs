@@ -50,6 +50,6 @@ pub use log::{LogConfig, LogFormat, log_to_stderr};
 pub use notify::{main_process, ready, status};
 pub use start::start;
 pub use supervise::Supervisor;
-pub use tickets::Login;
+pub use tickets::{Login, Tickets};
 /// The token by which a daemon is told to end.
 pub use tokio_util::sync::CancellationToken;

@@ -70,9 +70,9 @@ impl Login {
     }
 }
 
-/// The tickets of this process.
+/// The tickets of this process. Dropped, their folder is removed.
 #[derive(Debug)]
-pub(crate) struct Tickets {
+pub struct Tickets {
     file: PathBuf,
     /// The folder they are in, if it was made for them. It goes with this.
     _folder: Option<TempDir>,

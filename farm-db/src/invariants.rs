@@ -20,7 +20,8 @@ pub const INVARIANTS: &[(&str, &str)] = &[
          LEFT JOIN farm.lease l ON l.task_id = t.id
          LEFT JOIN farm.attempt a ON a.task_id = t.id AND a.outcome IS NULL
          WHERE (t.state = 'leased') <> (a.number IS NOT NULL)
-            OR (a.number, a.builder_id, a.token) IS DISTINCT FROM (l.attempt, l.builder_id, l.token)",
+            OR (a.number, a.builder_id) IS DISTINCT FROM (l.attempt, l.builder_id)
+            OR (l.task_id IS NOT NULL AND NOT farm.same_token(l.task_id, l.attempt))",
     ),
     (
         "a task is pending exactly if it can be claimed, under its own platform, class and rank",
@@ -81,6 +82,21 @@ pub const INVARIANTS: &[(&str, &str)] = &[
          GROUP BY a.task_id, a.number
          HAVING CASE WHEN a.log_digest IS NULL THEN coalesce(sum(c.length), 0) <> a.log_size ELSE count(c.start) > 0 END
              OR coalesce(max(c.start + c.length), 0) <> coalesce(sum(c.length), 0)",
+    ),
+    (
+        "a job keeps all of its sources, or has ended and keeps no files at all",
+        "SELECT format('job %s', j.id) AS broken FROM farm.job j JOIN farm.source s ON s.job_id = j.id
+         GROUP BY j.id HAVING count(s.blob) <> CASE WHEN j.gone_at IS NULL THEN count(*) ELSE 0 END
+         UNION ALL
+         SELECT format('job %s', j.id) FROM farm.job j WHERE j.gone_at IS NOT NULL AND (j.open OR EXISTS (
+           SELECT FROM farm.task t JOIN farm.artifact f ON f.task_id = t.id WHERE t.job_id = j.id))",
+    ),
+    (
+        "what is announced is announced under a lease, or as the log of an attempt that ended",
+        "SELECT format('attempt %s of task %s', e.attempt, e.task_id) AS broken FROM farm.expected e
+         JOIN farm.attempt a ON a.task_id = e.task_id AND a.number = e.attempt
+         LEFT JOIN farm.lease l ON l.task_id = e.task_id AND l.attempt = e.attempt
+         WHERE l.task_id IS NULL AND (a.outcome IS NULL OR a.log_digest IS NOT NULL)",
     ),
 ];
 

@@ -5,6 +5,7 @@
 //! - [`read`]: what people see, as the types of [`farm_api::people`], so that page, JSON and command line show the same;
 //! - [`access`]: who it is, and what was written down; [`operator`]: platforms, builders, buckets, persons, groups, rights;
 //! - [`blobs`], [`health`]: uploads and blobs; whether all is well;
+//! - [`chores`], [`database`]: what the janitor does; how the database itself is;
 //! - [`invariants`]: what is true of every database of the farm;
 //! - [`Pool`] and [`Listener`]: the only places where waiting for the database meets async code.
 //!
@@ -19,6 +20,8 @@
 pub mod access;
 mod actor;
 pub mod blobs;
+pub mod chores;
+pub mod database;
 mod document;
 mod error;
 pub mod health;

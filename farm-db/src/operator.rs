@@ -7,7 +7,7 @@ use diesel::{
 };
 use farm_api::{
     access::{GrantInfo, Group, Limits, Person},
-    people::Bucket,
+    people::{Bucket, Keep},
     recipe::Recipe,
 };
 use farm_types::{BucketName, BuilderId, BuilderName, BuilderState, Digest, Grant, PlatformName};
@@ -18,6 +18,7 @@ use crate::{
     Actor, DbError, Result,
     actor::{actor, bind},
     document::{document, documents},
+    read::BUCKET,
 };
 
 /// Adds a platform, or gives a known one a new recipe. Answers whether it is new.
@@ -145,9 +146,21 @@ pub fn put_bucket(
 
 /// All buckets, by name.
 pub fn buckets(conn: &mut PgConnection) -> Result<Vec<Bucket>> {
-    let query = "SELECT jsonb_build_object('name', name, 'description', description, 'public', public) AS document
-                 FROM farm.bucket ORDER BY name";
-    documents(conn, sql_query(query))
+    documents(conn, sql_query(format!("SELECT {BUCKET} AS document FROM farm.bucket b ORDER BY b.name")))
+}
+
+/// Says how long a bucket keeps files. A bound that is `None` stays as it is, 0 takes it away.
+pub fn set_retention(conn: &mut PgConnection, actor: &Actor, name: &BucketName, keep: &Keep) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.set_retention(", actor!(), ", $4, $5, $6, $7, $8)"));
+    let number = |bound: Option<i64>| bound.map(|n| i32::try_from(n).unwrap_or(i32::MAX));
+    bind!(query, actor)
+        .bind::<Text, _>(name.as_str())
+        .bind::<Nullable<Integer>, _>(number(keep.days))
+        .bind::<Nullable<Integer>, _>(number(keep.builds))
+        .bind::<Nullable<BigInt>, _>(keep.bytes)
+        .bind::<Nullable<BigInt>, _>(keep.bytes_each)
+        .execute(conn)?;
+    Ok(())
 }
 
 /// Makes a person known, lets in or shuts out.

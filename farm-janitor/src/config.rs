@@ -6,6 +6,11 @@ use farm_daemon::{KerberosConfig, LogConfig, Login, http::HttpConfig};
 use farm_store::StoreConfig;
 use serde::Deserialize;
 
+use crate::chores::CHORES;
+
+/// The shortest grace for blobs, in seconds.
+const MIN_BLOB_GRACE: u32 = 600;
+
 /// What the janitor has to know.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +41,9 @@ pub struct Config {
     /// How long an upload may lie untouched, in seconds; a week by default.
     #[serde(default = "upload_idle_seconds")]
     pub upload_idle_seconds: u32,
+    /// How often the chores are done, and what they bear with.
+    #[serde(default)]
+    pub chores: Chores,
     /// Where to serve health and metrics; nowhere by default.
     #[serde(default)]
     pub metrics: Option<HttpConfig>,
@@ -45,6 +53,64 @@ pub struct Config {
     /// How to log.
     #[serde(default)]
     pub log: LogConfig,
+}
+
+/// How often the chores are done, and what they bear with: `[chores]`. All in seconds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Chores {
+    /// How often to look for tasks that are over their time; 60 by default.
+    pub overdue_seconds: u64,
+    /// How long a builder may be at a task after its time was over; 1800 by default.
+    pub overdue_grace_seconds: u32,
+    /// How often to look for builders that vanished; 60 by default.
+    pub builders_seconds: u64,
+    /// How long a builder may be silent until it counts as vanished; 600 by default.
+    pub builder_gone_seconds: u32,
+    /// How often to look for jobs that no validator decides on; 60 by default.
+    pub undecided_seconds: u64,
+    /// How long a job may wait for a decision; 300 by default.
+    pub undecided_after_seconds: u32,
+    /// How often to look for stale uploads; 600 by default.
+    pub uploads_seconds: u64,
+    /// How often to forget who brought files; 3600 by default.
+    pub files_seconds: u64,
+    /// How long a file that is in no job is kept after it was brought or asked for last; a week by default.
+    pub file_idle_seconds: u32,
+    /// How often to look for expired tokens; 600 by default.
+    pub tokens_seconds: u64,
+    /// How often to remove files that buckets keep no longer; 3600 by default.
+    pub retention_seconds: u64,
+    /// How often to look for blobs that nobody needs; 3600 by default.
+    pub blobs_seconds: u64,
+    /// How long a blob has to be without an owner before it goes; a day by default.
+    pub blob_grace_seconds: u32,
+    /// How often to look how the database is; 60 by default.
+    pub database_seconds: u64,
+    /// How often to ask whether everything fits together, which reads the whole history; 6 hours by default.
+    pub invariants_seconds: u64,
+}
+
+impl Default for Chores {
+    fn default() -> Self {
+        Self {
+            overdue_seconds: 60,
+            overdue_grace_seconds: 1800,
+            builders_seconds: 60,
+            builder_gone_seconds: 600,
+            undecided_seconds: 60,
+            undecided_after_seconds: 300,
+            uploads_seconds: 600,
+            files_seconds: 3600,
+            file_idle_seconds: 7 * 24 * 3600,
+            tokens_seconds: 600,
+            retention_seconds: 3600,
+            blobs_seconds: 3600,
+            blob_grace_seconds: 24 * 3600,
+            database_seconds: 60,
+            invariants_seconds: 6 * 3600,
+        }
+    }
 }
 
 fn reap_seconds() -> u64 {
@@ -71,10 +137,17 @@ fn upload_idle_seconds() -> u32 {
 impl farm_daemon::Config for Config {
     fn validate(&self) -> Vec<String> {
         let mut problems = self.metrics.as_ref().map(HttpConfig::problems).unwrap_or_default();
-        for (name, value) in [("reap_seconds", self.reap_seconds), ("seal_seconds", self.seal_seconds)] {
-            if value == 0 {
-                problems.push(format!("{name} is 0: the janitor would never rest"));
+        for chore in CHORES {
+            if (chore.seconds)(self) == 0 {
+                problems.push(format!(
+                    "the chore {} is to be done every 0 seconds: the janitor would never rest",
+                    chore.name
+                ));
             }
+        }
+        if self.chores.blob_grace_seconds < MIN_BLOB_GRACE {
+            problems
+                .push(format!("blob_grace_seconds is less than {MIN_BLOB_GRACE}: nobody could mend a mistake in time"));
         }
         problems
     }

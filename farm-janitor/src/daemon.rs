@@ -6,42 +6,46 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
 use farm_daemon::{Backoff, CancellationToken, Supervisor, http, ready};
-use farm_db::Pool;
-use farm_store::Store;
+use farm_db::chores::{self, ChoreEnd};
 use futures::future::BoxFuture;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use crate::{
     Config,
-    chores::{Report, Tools, reap, seal_logs, tokens, uploads},
+    chores::{CHORES, Chore, Report, Tools, Work},
 };
 
-/// How often stale uploads are looked for.
-const UPLOADS_PERIOD: Duration = Duration::from_secs(600);
-/// How often expired tokens are looked for.
-const TOKENS_PERIOD: Duration = Duration::from_secs(600);
+/// A janitor that another one was faster than looks again after this time at the latest.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// A chore that has more and more to do lets the loop breathe after this time: less than the lease on it.
+const LONGEST_TURN: Duration = Duration::from_secs(300);
+/// Chores that are done more often than this are done by every janitor: that costs little, and nobody has to notice first that one
+/// of them has died.
+const OFTEN: Duration = Duration::from_secs(10);
 
 /// Does the chores until told to end.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     farm_db::introduce(&config.database, "farm_janitor").await?;
-    let pool = Pool::new(&config.database, 3, config.connection_max_age_seconds)?;
+    let tools = Tools::open(&config)?;
+    let pool = tools.pool.clone();
     pool.probe().await.context("the janitor cannot use its database")?;
-    let store = Store::open(&config.store, &config.spool)?;
-    let tools = Tools { pool: pool.clone(), store, config: config.clone() };
 
     let mut parts = Supervisor::new(shutdown.clone());
-    let every = Duration::from_secs;
-    let reap = reap_once_settled(every(config.settle_seconds), shutdown.clone());
-    parts.spawn("reaping leases", repeat("reap", every(config.reap_seconds), &tools, reap, &shutdown));
-    parts
-        .spawn("sealing logs", repeat("seal_logs", every(config.seal_seconds), &tools, seal_logs::run_once, &shutdown));
-    parts.spawn("forgetting uploads", repeat("uploads", UPLOADS_PERIOD, &tools, uploads::run_once, &shutdown));
-    parts.spawn("forgetting tokens", repeat("tokens", TOKENS_PERIOD, &tools, tokens::run_once, &shutdown));
+    let (janitor, settle) = (Uuid::new_v4(), Duration::from_secs(config.settle_seconds));
+    for chore in CHORES {
+        if chore.name == "reap" {
+            let reap = once_settled(chore.run_once, settle, shutdown.clone());
+            parts.spawn(chore.what, repeat(chore, janitor, &tools, reap, &shutdown));
+        } else {
+            parts.spawn(chore.what, repeat(chore, janitor, &tools, chore.run_once, &shutdown));
+        }
+    }
     let up = move || {
         let pool = pool.clone();
         async move { pool.probe().await.map_err(|error| error.to_string()) }
@@ -53,10 +57,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
 /// Reaps, but not at once after a time in which the database may have been away: nobody could renew then, so all leases of the
 /// farm would have run out and every build would be lost.
-fn reap_once_settled(
+fn once_settled(
+    reap: Work<Report>,
     settle: Duration,
     shutdown: CancellationToken,
-) -> impl Fn(Tools) -> BoxFuture<'static, anyhow::Result<Report>> + Send + 'static {
+) -> impl Fn(Tools) -> BoxFuture<'static, anyhow::Result<Report>> + Send + Sync + 'static {
     let settled = Arc::new(AtomicBool::new(false));
     move |tools| {
         let (settled, shutdown) = (Arc::clone(&settled), shutdown.clone());
@@ -67,7 +72,7 @@ fn reap_once_settled(
                     return Ok(Report::default());
                 }
             }
-            let report = reap::run_once(tools).await;
+            let report = reap(tools).await;
             settled.store(report.is_ok(), Ordering::Relaxed);
             report
         })
@@ -75,43 +80,112 @@ fn reap_once_settled(
 }
 
 /// Runs a chore again and again. A fault (the database is away, the store is full) is logged and tried again later.
-fn repeat<R, F>(
-    name: &'static str,
-    period: Duration,
+fn repeat<R>(
+    chore: &'static Chore,
+    janitor: Uuid,
     tools: &Tools,
     run_once: R,
     shutdown: &CancellationToken,
 ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static
 where
-    R: Fn(Tools) -> F + Send + 'static,
-    F: Future<Output = anyhow::Result<Report>> + Send,
+    R: Fn(Tools) -> BoxFuture<'static, anyhow::Result<Report>> + Send + Sync + 'static,
 {
-    let (tools, shutdown) = (tools.clone(), shutdown.clone());
+    let (tools, shutdown, name) = (tools.clone(), shutdown.clone(), chore.name);
     async move {
+        let period = Duration::from_secs((chore.seconds)(&tools.config));
+        let spacing = if period < OFTEN { Duration::ZERO } else { period };
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         while !shutdown.is_cancelled() {
-            match run_once(tools.clone()).await {
-                Ok(report) => {
-                    backoff.reset();
-                    metrics::counter!("farm_chore_done_total", "chore" => name).increment(report.done);
-                    if report.done > 0 {
-                        info!(chore = name, done = report.done, "chore {name}: dealt with {}", report.done);
-                    }
-                    if report.more {
-                        continue;
-                    }
-                    tokio::select! {
-                        () = tokio::time::sleep(period) => {}
-                        () = shutdown.cancelled() => {}
-                    }
-                }
+            let rest = match turn(chore, janitor, spacing, &tools, &run_once).await {
+                Ok(Some(Report { more: true, .. })) => Duration::ZERO,
+                Ok(Some(_)) => period,
+                Ok(None) => period.min(LOOK_AGAIN),
                 Err(error) => {
                     metrics::counter!("farm_chore_faults_total", "chore" => name).increment(1);
                     warn!(chore = name, "chore {name} could not be done: {error:#}; trying again");
                     backoff.wait(&shutdown).await;
+                    continue;
                 }
-            }
+            };
+            backoff.reset();
+            shutdown.run_until_cancelled(tokio::time::sleep(rest)).await;
         }
         Ok(())
+    }
+}
+
+/// Does a chore now, whenever it was done last, as an operator asks for. `None`: a janitor is at it.
+pub async fn run_chore(chore: &'static Chore, tools: &Tools) -> anyhow::Result<Option<Report>> {
+    turn(chore, Uuid::new_v4(), Duration::ZERO, tools, &chore.run_once).await
+}
+
+/// Does a chore if it is time and nobody else is at it, and writes down what came of it.
+async fn turn<R>(
+    chore: &Chore,
+    janitor: Uuid,
+    spacing: Duration,
+    tools: &Tools,
+    run_once: &R,
+) -> anyhow::Result<Option<Report>>
+where
+    R: Fn(Tools) -> BoxFuture<'static, anyhow::Result<Report>>,
+{
+    let name = chore.name;
+    let lease = lease_seconds(chore, tools);
+    if !tools.pool.run(move |conn| chores::begin(conn, name, janitor, spacing.as_secs_f64(), lease)).await? {
+        return Ok(None);
+    }
+    let began = Instant::now();
+    let result = until_done(tools, run_once).await;
+    let mut end = ChoreEnd { seconds: began.elapsed().as_secs_f32(), ..ChoreEnd::default() };
+    match &result {
+        Ok(report) => {
+            end.done = report.done;
+            end.alarms.clone_from(&report.alarms);
+            show(name, report, began.elapsed());
+        }
+        Err(error) => end.error = Some(format!("{error:#}")),
+    }
+    let written = tools.pool.run(move |conn| chores::end(conn, name, janitor, &end)).await;
+    // What kept the chore from being done says more than that this could not be written down either.
+    let report = result?;
+    written?;
+    Ok(Some(report))
+}
+
+/// As long as there is more to do, but not for ever.
+async fn until_done<R>(tools: &Tools, run_once: &R) -> anyhow::Result<Report>
+where
+    R: Fn(Tools) -> BoxFuture<'static, anyhow::Result<Report>>,
+{
+    let (began, mut sum) = (Instant::now(), Report::default());
+    loop {
+        let report = run_once(tools.clone()).await?;
+        sum.done += report.done;
+        sum.more = report.more;
+        sum.alarms.extend(report.alarms);
+        if !sum.more || began.elapsed() > LONGEST_TURN {
+            return Ok(sum);
+        }
+    }
+}
+
+/// How long a janitor may be at a chore before another one takes it that it has died. Two at the same chore do no harm.
+fn lease_seconds(chore: &Chore, tools: &Tools) -> f64 {
+    let period = Duration::from_secs((chore.seconds)(&tools.config));
+    if period < OFTEN { period.as_secs_f64() } else { 2.0 * LONGEST_TURN.as_secs_f64() }
+}
+
+fn show(name: &'static str, report: &Report, took: Duration) {
+    metrics::counter!("farm_chore_done_total", "chore" => name).increment(report.done);
+    metrics::gauge!("farm_chore_seconds", "chore" => name).set(took.as_secs_f64());
+    metrics::gauge!("farm_chore_alarms", "chore" => name).set(u32::try_from(report.alarms.len()).unwrap_or(u32::MAX));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    metrics::gauge!("farm_chore_last_done_timestamp_seconds", "chore" => name).set(now.as_secs_f64());
+    if report.done > 0 {
+        info!(chore = name, done = report.done, "chore {name}: dealt with {}", report.done);
+    }
+    for alarm in &report.alarms {
+        warn!(chore = name, "{alarm}");
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use farm_daemon::DaemonArgs;
 
-/// Keeps the farm clean: takes back leases of silent builders, seals logs, forgets stale uploads.
+/// Keeps the farm clean: takes back leases of silent builders, seals logs, removes what is kept no longer, sounds the alarm.
 #[derive(Parser)]
 #[command(version)]
 struct Args {

@@ -88,7 +88,8 @@ pub(crate) fn named(limits: &Limits) -> [(&'static str, String); 4] {
     ]
 }
 
-fn bytes(text: &str) -> Result<i64, String> {
+/// A number of bytes as people write it, such as 50G.
+pub(crate) fn bytes(text: &str) -> Result<i64, String> {
     let size: Size = text.parse().map_err(|error: farm_types::ParseSizeError| error.to_string())?;
     i64::try_from(size.0).map_err(|_| "that is more than there is".to_owned())
 }

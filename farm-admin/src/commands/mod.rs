@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod grant;
 pub(crate) mod group;
+pub(crate) mod janitor;
 mod limit;
 pub(crate) mod migrate;
 pub(crate) mod platform;
@@ -14,6 +15,8 @@ pub(crate) mod selftest;
 pub(crate) mod token;
 pub(crate) mod user;
 mod who;
+
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use farm_db::{Actor, PgConnection};
@@ -45,4 +48,10 @@ pub(crate) fn conninfo(farm: &FarmArgs) -> anyhow::Result<String> {
         Some(conninfo) => Ok(conninfo.clone()),
         None => Layout::of(farm)?.operator_conninfo(),
     }
+}
+
+/// The configuration of the farm's janitor: of a farm in the data folder the one there, else the usual one.
+fn janitor_config(farm: &FarmArgs) -> anyhow::Result<PathBuf> {
+    let own = Layout::of(farm)?.config("janitor");
+    Ok(if farm.database.is_none() && own.exists() { own } else { PathBuf::from("/etc/farm/farm-janitor.toml") })
 }

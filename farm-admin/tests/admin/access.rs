@@ -185,10 +185,10 @@ fn a_bucket_is_made_closed_opened_and_described() {
     assert!(sees(&db));
     assert_eq!(
         printed(on(&db).args(["bucket", "list"])),
-        "BUCKET    PUBLIC  DESCRIPTION\n\
-         scratch   yes     Builds to look at\n\
-         secret    no      Not yet announced\n\
-         selftest  yes     What farm-admin selftest builds\n"
+        "BUCKET    PUBLIC  KEEPS    DESCRIPTION\n\
+         scratch   yes     30 days  Builds to look at\n\
+         secret    no      forever  Not yet announced\n\
+         selftest  yes     7 days   What farm-admin selftest builds\n"
     );
     assert_eq!(printed(on(&db).args(["bucket", "set", "secret", "--description", "Soon"])), "changed secret\n");
     let secret = |db: &TestDb| json(on(db).args(["bucket", "list", "--json"]))[1].clone();

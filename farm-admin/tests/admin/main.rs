@@ -4,6 +4,7 @@
 mod access;
 mod audit;
 mod doctor;
+mod janitor;
 mod limits;
 mod operator;
 mod selftest;

@@ -13,6 +13,34 @@ pub struct Bucket {
     pub description: String,
     /// Whether everybody sees what is in it.
     pub public: bool,
+    /// How long it keeps what is in it.
+    #[serde(default, skip_serializing_if = "Keep::is_forever")]
+    pub keep: Keep,
+}
+
+/// How long a bucket keeps the files of jobs: their sources, results and logs. Without a bound, for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keep {
+    /// So many days after a job ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days: Option<i64>,
+    /// Of each package on each platform the last builds that succeeded, and as many that did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub builds: Option<i64>,
+    /// The newest, up to so many bytes together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
+    /// The newest of each person, up to so many bytes together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_each: Option<i64>,
+}
+
+impl Keep {
+    /// Whether there is no bound.
+    pub fn is_forever(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Makes a bucket, or changes one; what is absent stays as it is.

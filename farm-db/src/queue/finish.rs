@@ -68,7 +68,8 @@ pub fn deliver(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, dige
     Ok(())
 }
 
-/// Whether a blob of that size was brought under the lease already.
+/// Whether a blob of that size was brought under the lease already. If not, it is announced: call this before the store gets it, so
+/// that it is not taken for one that nobody needs.
 pub fn has_delivered(
     conn: &mut PgConnection,
     builder: BuilderId,

@@ -25,4 +25,4 @@ pub use finish::{deliver, finish, has_delivered, reap, release};
 pub use lease::{append_log, gone, held, like, renew, source, stage_began};
 pub use life::{leave, pulse, saves_slots, tell_status};
 pub use people::{cancel_job, retry_job};
-pub use seal::{UnsealedLog, seal_log, unsealed_logs};
+pub use seal::{UnsealedLog, expect_log, seal_log, unsealed_logs};

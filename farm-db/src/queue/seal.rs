@@ -26,6 +26,17 @@ pub fn unsealed_logs(conn: &mut PgConnection, limit: i64) -> Result<Vec<Unsealed
     documents(conn, query.bind::<BigInt, _>(limit))
 }
 
+/// Announces the blob that is to hold a whole log. Call it before the store has it, so that the blob is not taken for one that nobody
+/// needs.
+pub fn expect_log(conn: &mut PgConnection, log: &UnsealedLog, digest: &Digest) -> Result<()> {
+    sql_query("SELECT farm.expect_log($1, $2, $3)")
+        .bind::<BigInt, _>(log.task.0)
+        .bind::<Integer, _>(log.attempt.0)
+        .bind::<Binary, _>(digest.as_bytes().as_slice())
+        .execute(conn)?;
+    Ok(())
+}
+
 /// Records the blob that holds a whole log, and drops the pieces.
 pub fn seal_log(conn: &mut PgConnection, log: &UnsealedLog, digest: &Digest, size: u64) -> Result<()> {
     sql_query("SELECT farm.seal_log($1, $2, $3, $4)")

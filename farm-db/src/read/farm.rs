@@ -39,6 +39,7 @@ fn builder() -> String {
            'machine', CASE WHEN b.told_at IS NOT NULL THEN jsonb_build_object('load', b.load, 'processors', b.processors,
               'memory_available', b.memory_available, 'disk_available', b.disk_available, 'files_available', b.files_available,
               'at', b.told_at) END,
+           'gone', farm.gone_since(b.id),
            'running', (SELECT coalesce(jsonb_agg({RUNNING} ORDER BY r.started_at), '[]')
                        FROM farm.running_view r WHERE r.builder = b.name))"
     )

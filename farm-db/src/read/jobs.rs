@@ -17,9 +17,10 @@ const JOB: &str = "jsonb_build_object(
   'like', (SELECT jsonb_build_object('task', b.like_task, 'attempt', b.like_attempt) FROM farm.job b
     WHERE b.id = j.id AND b.like_task IS NOT NULL),
   'sources', (SELECT coalesce(jsonb_agg(jsonb_build_object('position', s.position, 'file_name', s.file_name,
-      'digest', encode(s.digest, 'hex'), 'size', b.size,
+      'digest', encode(s.digest, 'hex'), 'size', coalesce(b.size, s.gone_size),
       'nevr', s.name || '-' || coalesce(s.epoch || ':', '') || s.version || '-' || s.release) ORDER BY s.position), '[]')
-    FROM farm.source s JOIN farm.blob b ON b.digest = s.digest WHERE s.job_id = j.id),
+    FROM farm.source s LEFT JOIN farm.blob b ON b.digest = s.blob WHERE s.job_id = j.id),
+  'gone', farm.gone_files(j.id),
   'tasks', (SELECT coalesce(jsonb_agg($TASK ORDER BY t.platform), '[]') FROM farm.task_view t WHERE t.job_id = j.id))";
 
 fn job_document(task: &str) -> String {

@@ -11,6 +11,7 @@ mod tasks;
 mod why;
 
 pub use artifacts::{StoredArtifact, artifact};
+pub(crate) use buckets::BUCKET;
 pub use buckets::buckets;
 pub use farm::{RegisteredBuilder, builders, platforms, queue, registered_builders, running};
 pub use jobs::{job, jobs};

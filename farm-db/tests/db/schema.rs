@@ -68,6 +68,23 @@ fn every_foreign_key_has_an_index_or_a_reason() {
     assert_eq!(without, expected);
 }
 
+/// What refers to a blob keeps it: what the janitor may remove is found by this function.
+#[test]
+fn everything_that_refers_to_a_blob_is_an_owner_of_it() {
+    let (_db, mut conn) = database();
+    let referring = texts(
+        &mut conn,
+        "SELECT format('FROM %s WHERE %s = ', c.conrelid::regclass, a.attname) AS text FROM pg_constraint c
+         JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+         WHERE c.contype = 'f' AND c.confrelid = 'farm.blob'::regclass ORDER BY 1",
+    );
+    assert!(referring.len() >= 5, "{referring:?}");
+    let body = text(&mut conn, "SELECT prosrc AS text FROM pg_proc WHERE oid = 'farm.has_owner'::regproc");
+    for reference in referring {
+        assert!(body.contains(&reference), "farm.has_owner does not look {reference}");
+    }
+}
+
 #[test]
 fn migrations_go_up_and_down_and_up_again_to_the_same_schema() {
     let db = TestDb::empty();

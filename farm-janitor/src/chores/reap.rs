@@ -12,5 +12,5 @@ pub async fn run_once(tools: Tools) -> anyhow::Result<Report> {
     let grace = tools.config.reap_grace_seconds;
     let done = u64::try_from(tools.pool.run(move |conn| queue::reap(conn, grace)).await?)?;
     metrics::counter!("farm_leases_expired_total").increment(done);
-    Ok(Report { done, more: done == BATCH })
+    Ok(Report { done, more: done == BATCH, ..Report::default() })
 }

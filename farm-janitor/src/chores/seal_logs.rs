@@ -21,7 +21,7 @@ pub async fn run_once(tools: Tools) -> anyhow::Result<Report> {
     for log in &logs {
         seal(&tools, log).await?;
     }
-    Ok(Report { done: logs.len() as u64, more: i64::try_from(logs.len())? == BATCH })
+    Ok(Report { done: logs.len() as u64, more: i64::try_from(logs.len())? == BATCH, ..Report::default() })
 }
 
 async fn seal(tools: &Tools, log: &UnsealedLog) -> anyhow::Result<()> {
@@ -33,6 +33,8 @@ async fn seal(tools: &Tools, log: &UnsealedLog) -> anyhow::Result<()> {
         size += piece.len() as u64;
     }
     let digest = Digest::from_bytes(digest.finalize().into());
+    let announced = log.clone();
+    tools.pool.run(move |conn| queue::expect_log(conn, &announced, &digest)).await?;
     tools.store.put_stream(&digest, size, Box::pin(pieces(tools, log))).await?;
     let log = log.clone();
     tools.pool.run(move |conn| queue::seal_log(conn, &log, &digest, size)).await?;

@@ -15,5 +15,5 @@ pub async fn run_once(tools: Tools) -> anyhow::Result<Report> {
     }
     // What a killed process left without a row in the database.
     tools.store.sweep_staged(Duration::from_secs(u64::from(idle))).await?;
-    Ok(Report { done: forgotten.len() as u64, more: false })
+    Ok(Report::done(forgotten.len() as u64))
 }

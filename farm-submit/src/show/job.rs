@@ -37,6 +37,10 @@ pub fn full(job: &Job, client: &PeopleClient, now: Timestamp) -> String {
         }
         line("id", job.key.as_str())?;
         line("page", &client.url(&job.url))?;
+        if let Some(gone) = &job.gone {
+            let bytes = size(u64::try_from(gone.bytes).unwrap_or_default());
+            line("files", &format!("gone since {} ({bytes}): {}", ago(gone.at, now), gone.why))?;
+        }
         remarks(out, job)?;
         sources(out, job)?;
         if !job.tasks.is_empty() {

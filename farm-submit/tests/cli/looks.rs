@@ -80,6 +80,7 @@ fn builder(name: &str, alive: bool) -> Builder {
         saves_for: None,
         machine: None,
         running: Vec::new(),
+        gone: None,
     }
 }
 

@@ -35,6 +35,7 @@ pub fn job(id: i64, tasks: Vec<Task>) -> Job {
         targets: "f13,f14".into(),
         after: None,
         like: None,
+        gone: None,
         progress: progress(&tasks),
         succeeded: succeeded as i64,
         total: tasks.len() as i64,

@@ -49,6 +49,9 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId
 }
 
 fn retry(job: &Job) -> &'static str {
+    if job.gone.is_some() {
+        return "";
+    }
     let any = |state| job.tasks.iter().any(|task| task.state == state);
     match (any(TaskState::Failed), any(TaskState::Cancelled)) {
         (true, _) => "failed",
@@ -58,11 +61,11 @@ fn retry(job: &Job) -> &'static str {
 }
 
 fn commands(job: &Job) -> Vec<String> {
-    let live = !job.progress.is_final();
+    let (live, gone) = (!job.progress.is_final(), job.gone.is_some());
     let sensible = [
         (if live { "watch" } else { "show" }, true),
-        (if live { "logs -f" } else { "logs" }, job.tasks.iter().any(|task| task.started.is_some())),
-        ("download", job.succeeded > 0),
+        (if live { "logs -f" } else { "logs" }, !gone && job.tasks.iter().any(|task| task.started.is_some())),
+        ("download", !gone && job.succeeded > 0),
     ];
     sensible.iter().filter(|(_, sense)| *sense).map(|(command, _)| format!("farm {command} {}", job.id)).collect()
 }

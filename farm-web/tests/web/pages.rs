@@ -4,6 +4,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
+use diesel::{RunQueryDsl as _, sql_query};
 use farm_api::{error::Reason, people::Job};
 use farm_db::intake::Decision;
 use farm_types::{ArtifactKind, JobId, Progress, Stage};
@@ -35,6 +36,31 @@ async fn a_farm_with_nothing_in_it_says_what_to_do() {
     for path in ["/jobs", "/builders", "/platforms", "/platforms/f13-x86_64"] {
         page(&farm, path).await;
     }
+}
+
+#[tokio::test]
+async fn a_job_whose_files_are_gone_says_so_and_why_and_offers_nothing_that_takes_them() {
+    let farm = Farm::new();
+    farm.job(&["zlib-1.3.1-4.src.rpm"]).await;
+    let mut builder = farm.builder("b1");
+    let (failed, built) = (builder.claim(), builder.claim());
+    let digest = farm.blob(b"rpm").await;
+    builder.succeed(&built, vec![artifact(ArtifactKind::Rpm, "zlib-1.3.1-4.x86_64.rpm", digest, 3)]);
+    builder.finish(&failed, &failed_build(&["zlib.c:1: error: no"]));
+    let mut conn = farm.connect();
+    sql_query("UPDATE farm.task SET finished_at = now() - interval '31 days'").execute(&mut conn).unwrap();
+    assert_eq!(farm_db::chores::expire_files(&mut conn, 10).unwrap().jobs, 1);
+    let html = page(&farm, "/jobs/1").await;
+    for words in
+        ["Its files are gone", "the bucket “scratch” keeps files for 30 days", "zlib.c:1: error: no", "farm show 1"]
+    {
+        assert!(html.contains(words), "{words} is not in {html}");
+    }
+    for words in ["Retry failed", "/artifacts/", "farm download"] {
+        assert!(!html.contains(words), "{words} is in {html}");
+    }
+    let html = page(&farm, &format!("/tasks/{}", built.task)).await;
+    assert!(!html.contains("/artifacts/"), "{html}");
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use diesel::PgConnection;
 use farm_api::{
     access::{AuditFilter, Limits},
     hub::{Finish, NewArtifact},
+    people::Keep,
 };
 use farm_db::{
-    Actor, access, blobs,
+    Actor, access, blobs, chores,
     intake::{self, Decided, Decision, ReadSource, Submission},
     operator,
     publish::{self, Repository},
@@ -30,6 +31,7 @@ enable        | person alice            | test           | operator | superuser
 set limits    | person alice            | test           | operator | superuser
 set limits    | everybody               | test           | operator | superuser
 put bucket    | bucket results          | test           | operator | superuser
+set retention | bucket results          | test           | operator | superuser
 put group     | group packagers         | test           | operator | superuser
 add member    | group packagers         | test           | operator | superuser
 add member    | group packagers         | test           | operator | superuser
@@ -96,6 +98,10 @@ claim         | task 4                  | builder/one@X  | lease    | farm_hub
 give up       | job 6                   | farm_hub       | daemon   | farm_hub
 finish        | task 4                  | builder/one@X  | lease    | farm_hub
 leave         | builder one             | builder/one@X  | lease    | farm_hub
+vanish        | builder one             | farm_janitor   | daemon   | farm_janitor
+come back     | builder one             | farm_janitor   | daemon   | farm_janitor
+forget file   | blob 0202               | farm_janitor   | daemon   | farm_janitor
+remove files  | job 1                   | farm_janitor   | daemon   | farm_janitor
 ";
 
 /// The connections of the farm's processes, and of an operator.
@@ -132,6 +138,7 @@ fn everything_that_anybody_causes_leaves_a_line_with_who_did_what_to_what_and_ho
     a_job_is_given_back_lost_and_cancelled(&mut farm);
     jobs_come_after_others(&mut farm);
     a_builder_leaves(&mut farm);
+    time_goes_by(&mut farm);
     let lines = |text: &str| text.trim().lines().map(squeezed).collect::<Vec<_>>();
     assert_eq!(lines(&written(&db)), lines(EXPECTED));
 }
@@ -176,6 +183,8 @@ fn operators_set_the_farm_up(farm: &mut Farm) {
         operator::put_limits(conn, &test, whose, &Limits { sources: Some(7), ..Limits::default() }).unwrap();
     }
     operator::put_bucket(conn, &test, &"results".parse().unwrap(), Some("what came of it"), None).unwrap();
+    operator::set_retention(conn, &test, &"results".parse().unwrap(), &Keep { days: Some(9), ..Keep::default() })
+        .unwrap();
     operator::put_group(conn, &test, "packagers", "").unwrap();
     for (member, is_in) in [("alice", true), ("*/admin@X", true), ("alice", false)] {
         operator::set_member(conn, &test, "packagers", member, is_in).unwrap();
@@ -364,4 +373,23 @@ fn a_builder_leaves(farm: &mut Farm) {
     for _ in 0..2 {
         queue::leave(&mut farm.hub, builder.id, builder.instance).unwrap();
     }
+}
+
+fn time_goes_by(farm: &mut Farm) {
+    let conn = &mut farm.operator;
+    execute(conn, "UPDATE farm.builder SET last_seen_at = now() - interval '1 hour'");
+    assert_eq!(chores::note_vanished(&mut farm.janitor, 600).unwrap().gone, ["one"]);
+    execute(conn, "UPDATE farm.builder SET last_seen_at = now()");
+    assert_eq!(chores::note_vanished(&mut farm.janitor, 600).unwrap().back, ["one"]);
+    execute(conn, &format!("INSERT INTO farm.blob (digest, size) VALUES ('\\x{}', 1)", "02".repeat(32)));
+    execute(
+        conn,
+        "INSERT INTO farm.brought (digest, person_id) SELECT b.digest, p.id FROM farm.blob b, farm.person p
+                   WHERE b.digest = decode(repeat('02', 32), 'hex') AND p.principal = 'alice'",
+    );
+    execute(conn, "UPDATE farm.brought SET touched_at = now() - interval '1 month'");
+    // The other file that was brought is in a job.
+    assert_eq!(chores::forget_files(&mut farm.janitor, 600.0).unwrap(), 2);
+    execute(conn, "UPDATE farm.task SET finished_at = now() - interval '1 year' WHERE job_id = 1");
+    assert_eq!(chores::expire_files(&mut farm.janitor, 10).unwrap().jobs, 1);
 }

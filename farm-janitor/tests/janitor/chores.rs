@@ -1,5 +1,4 @@
 //! The chores, each on a real database and a real store.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     io::{Read as _, Write as _},
@@ -9,65 +8,16 @@ use std::{
 use bytes::Bytes;
 use farm_daemon::CancellationToken;
 use farm_db::{
-    PgConnection, Pool, blobs, queue,
+    blobs, queue,
     read::{self},
     testing,
 };
-use farm_janitor::{
-    Config,
-    chores::{Report, Tools, reap, seal_logs, uploads},
-};
-use farm_store::{Store, StoreConfig};
-use farm_testing::{TestDb, eventually};
-use farm_types::{LeaseKey, Outcome, TaskState};
+use farm_janitor::chores::{Report, reap, seal_logs, uploads};
+use farm_testing::eventually;
+use farm_types::{Outcome, TaskState};
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 
-struct Farm {
-    db: TestDb,
-    conn: PgConnection,
-    tools: Tools,
-    _dir: tempfile::TempDir,
-}
-
-impl Farm {
-    /// Each chore runs with the janitor's own rights.
-    fn new() -> Self {
-        let (db, dir) = (TestDb::new(), tempfile::tempdir().unwrap());
-        let store = StoreConfig::Folder { path: dir.path().join("store") };
-        let config = Config {
-            database: db.url_as("farm_janitor"),
-            connection_max_age_seconds: 600,
-            kerberos: farm_daemon::KerberosConfig::default(),
-            store: store.clone(),
-            spool: dir.path().join("spool"),
-            reap_seconds: 5,
-            reap_grace_seconds: 5,
-            settle_seconds: 1,
-            seal_seconds: 30,
-            upload_idle_seconds: 3600,
-            metrics: None,
-            log: farm_daemon::LogConfig::default(),
-        };
-        let pool = Pool::new(&config.database, 2, 600).unwrap();
-        let tools = Tools { pool, store: Store::open(&store, &config.spool).unwrap(), config };
-        Self { conn: db.connect(), db, tools, _dir: dir }
-    }
-
-    /// A task in the hands of a builder.
-    fn leased(&mut self) -> (testing::TestBuilder, LeaseKey) {
-        testing::platform(&mut self.conn, "f13-x86_64");
-        let builder = testing::builder(&mut self.conn, "b1");
-        testing::accepted(&mut self.conn, &["f13-x86_64"]);
-        let key = builder.claim_one(&mut self.conn);
-        (builder, key)
-    }
-
-    /// Moves the clock for the rows of a table, because nobody waits for hours.
-    fn pass(&self, statement: &str) {
-        use diesel::connection::SimpleConnection as _;
-        self.db.connect().batch_execute(statement).unwrap();
-    }
-}
+use crate::support::Farm;
 
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -82,7 +32,7 @@ async fn a_task_of_a_silent_builder_goes_back_to_the_queue() {
     assert_eq!(reap::run_once(farm.tools.clone()).await.unwrap(), Report::default(), "the lease has not run out");
 
     farm.pass("UPDATE farm.lease SET expires_at = now() - interval '6 seconds'");
-    assert_eq!(reap::run_once(farm.tools.clone()).await.unwrap(), Report { done: 1, more: false });
+    assert_eq!(reap::run_once(farm.tools.clone()).await.unwrap(), Report::done(1));
     let task = read::task(&mut farm.conn, farm_db::Viewer::ANYBODY, key.task).unwrap();
     assert_eq!(task.state, TaskState::Pending);
     assert_eq!(task.attempts[0].outcome, Some(Outcome::Lost));
