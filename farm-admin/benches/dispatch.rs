@@ -60,6 +60,8 @@ fn prepare(db: &TestDb) -> Token {
         repositories: Vec::new(),
         timeout_seconds: None,
         network: false,
+        limits: Default::default(),
+        buckets: Vec::new(),
     };
     let (mut conn, token) = (db.connect(), Token::generate());
     operator::put_platform(&mut conn, &testing::operator(), &recipe).unwrap();
@@ -99,6 +101,7 @@ async fn measure(web: &str, hub: &str, token: &Token, samples: usize) -> Vec<Dur
             timeout_seconds: None,
             after: None,
             network: false,
+            options: Default::default(),
         };
         let began = Instant::now();
         people.create_job(&job).await.unwrap();

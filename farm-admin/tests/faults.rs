@@ -55,6 +55,7 @@ impl Farm {
             timeout_seconds: None,
             after: None,
             network: false,
+            options: Default::default(),
         };
         eventually("the job to be taken", PATIENCE, async || self.people.create_job(&job).await.ok()).await.id
     }

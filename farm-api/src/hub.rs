@@ -9,6 +9,7 @@
 //! | `POST /hub/v1/renew` | [`Renew`] | [`Renewed`], after at most `wait_seconds`, at once when a lease is gone |
 //! | `POST /hub/v1/stage` | [`StageBegan`] | 204 |
 //! | `GET /hub/v1/sources/{position}` | | the bytes |
+//! | `GET /hub/v1/buckets/{bucket}/…` | | a file of the repository of a bucket that the job builds with, on its platform: `repodata/FILE`, `packages/SHA256/FILE` |
 //! | `PUT /hub/v1/log?start=N` | raw bytes of the log from offset N | [`LogTaken`] |
 //! | `PUT /hub/v1/blobs/{sha256}` | the bytes, with Content-Length | 204; 200 when it was there |
 //! | `POST /hub/v1/finish` | [`Finish`] | 204 |
@@ -21,7 +22,7 @@ use farm_types::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::recipe::Recipe;
+use crate::{limits::Limits, options::BuildOptions, recipe::Recipe};
 
 /// Name of the header that carries a lease.
 pub const LEASE_HEADER: &str = "farm-lease";
@@ -86,6 +87,12 @@ pub struct Lease {
     /// Whether the build may use the network.
     #[serde(default)]
     pub network: bool,
+    /// What the job asks of the build.
+    #[serde(default)]
+    pub options: BuildOptions,
+    /// What the build may use up: the lowest that platform, job and person allow. The builder's own bounds hold as well.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// One SRPM to build.

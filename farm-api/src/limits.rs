@@ -38,6 +38,29 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Everything that is wrong with them: a bound of nothing is a build that cannot be.
+    pub fn problems(&self) -> Vec<String> {
+        let zero = |(name, value): &(&str, Option<u64>)| {
+            (*value == Some(0)).then(|| format!("{name} is 0: no build could succeed"))
+        };
+        self.named().iter().filter_map(zero).collect()
+    }
+
+    /// Each bound under its name, in the order in which they are shown.
+    pub fn named(&self) -> [(&'static str, Option<u64>); 9] {
+        [
+            ("timeout_seconds", self.timeout_seconds.map(u64::from)),
+            ("silence_seconds", self.silence_seconds.map(u64::from)),
+            ("memory_bytes", self.memory_bytes),
+            ("processes", self.processes.map(u64::from)),
+            ("disk_bytes", self.disk_bytes),
+            ("files", self.files),
+            ("log_bytes", self.log_bytes),
+            ("result_bytes", self.result_bytes),
+            ("results", self.results.map(u64::from)),
+        ]
+    }
+
     /// The lower of two bounds, each.
     #[must_use]
     pub fn lowest(self, other: Self) -> Self {

@@ -47,6 +47,7 @@ pub use why::{BuilderVerdict, Why};
 use crate::{
     error::Reason,
     hub::{LogLine, StageTime},
+    options::{BuildOptions, NewOptions},
 };
 
 /// A platform.
@@ -179,6 +180,9 @@ pub struct NewJob {
     /// Let its builds use the network: takes the right `network`, and platforms that allow it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network: bool,
+    /// What its builds are asked for.
+    #[serde(default, skip_serializing_if = "NewOptions::is_default")]
+    pub options: NewOptions,
 }
 
 /// A source of a job.
@@ -253,6 +257,9 @@ pub struct Job {
     pub targets: String,
     /// The job it comes after.
     pub after: Option<JobId>,
+    /// What its builds are asked for.
+    #[serde(default)]
+    pub options: BuildOptions,
     /// How it stands.
     pub progress: Progress,
     /// Tasks that succeeded, for “3 of 4 built”.

@@ -67,6 +67,7 @@ pub fn platform(conn: &mut PgConnection, name: &str) -> PlatformName {
         gpgcheck: false,
         gpgkey: None,
         priority: None,
+        enabled: true,
     };
     let recipe = Recipe {
         name: name.clone(),
@@ -78,6 +79,8 @@ pub fn platform(conn: &mut PgConnection, name: &str) -> PlatformName {
         repositories: vec![repository],
         network: false,
         timeout_seconds: None,
+        limits: Default::default(),
+        buckets: Vec::new(),
     };
     operator::put_platform(conn, &operator(), &recipe).unwrap();
     name
@@ -183,6 +186,7 @@ pub fn submission(conn: &mut PgConnection, principal: &str) -> Submission {
         timeout_seconds: None,
         after: None,
         network: false,
+        options: Default::default(),
         sources: vec![("hello-1-1.src.rpm".to_owned(), source)],
     }
 }

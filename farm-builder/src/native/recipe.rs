@@ -93,9 +93,12 @@ mod tests {
                 gpgcheck: false,
                 gpgkey: None,
                 priority: Some(7),
+                enabled: true,
             }],
             timeout_seconds: None,
             network: false,
+            limits: Default::default(),
+            buckets: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
 };
-use farm_api::{hub, recipe::Recipe};
+use farm_api::{hub, limits::Limits, options::BuildOptions, recipe::Recipe};
 use farm_types::{AttemptNumber, BuilderId, JobId, LeaseKey, LeaseToken, TaskId};
 use uuid::Uuid;
 
@@ -25,6 +25,10 @@ pub struct ClaimedTask {
     pub waited: Duration,
     /// Whether its builds may use the network.
     pub network: bool,
+    /// What its job asks of its builds.
+    pub options: BuildOptions,
+    /// What a build of the job's person may use up.
+    pub limits: Limits,
     /// What to build.
     pub sources: Vec<hub::LeaseSource>,
 }
@@ -67,6 +71,10 @@ struct Row {
     waited: f64,
     #[diesel(sql_type = Bool)]
     network: bool,
+    #[diesel(sql_type = Jsonb)]
+    options: serde_json::Value,
+    #[diesel(sql_type = Jsonb)]
+    limits: serde_json::Value,
 }
 
 /// Gives a builder up to `want` tasks of the platforms that it serves, best first.
@@ -77,7 +85,11 @@ pub fn claim(
     want: u32,
     lease_seconds: u32,
 ) -> Result<Vec<ClaimedTask>> {
-    let rows: Vec<Row> = sql_query("SELECT * FROM farm.claim($1, $2, $3, make_interval(secs => $4))")
+    let query = sql_query(
+        "SELECT c.*, o.options, o.limits FROM farm.claim($1, $2, $3, make_interval(secs => $4)) c
+         CROSS JOIN LATERAL farm.asked_of_builds(c.job_id) o",
+    );
+    let rows: Vec<Row> = query
         .bind::<Integer, _>(builder.0)
         .bind::<SqlUuid, _>(instance)
         .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
@@ -99,6 +111,8 @@ impl Row {
             timeout_seconds: u32::try_from(self.timeout_seconds).unwrap_or(u32::MAX),
             waited: Duration::try_from_secs_f64(self.waited).unwrap_or_default(),
             network: self.network,
+            options: serde_json::from_value(self.options)?,
+            limits: serde_json::from_value(self.limits)?,
             sources: serde_json::from_value(self.sources)?,
         })
     }

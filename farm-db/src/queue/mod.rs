@@ -21,6 +21,6 @@ mod seal;
 pub use claim::{ClaimedTask, claim, hello};
 pub use dispatch::{platforms_of, ready_counts};
 pub use finish::{deliver, finish, has_delivered, reap, release};
-pub use lease::{append_log, gone, held, renew, source, stage_began};
+pub use lease::{LeasedBucket, append_log, bucket, gone, held, renew, source, stage_began};
 pub use people::{cancel_job, retry_job};
 pub use seal::{UnsealedLog, seal_log, unsealed_logs};

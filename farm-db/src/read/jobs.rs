@@ -13,7 +13,7 @@ const JOB: &str = "jsonb_build_object(
   'id', j.id, 'key', j.key, 'person', j.person, 'title', j.title, 'bucket', j.bucket, 'class', j.class,
   'targets', j.targets, 'after', j.after_job, 'progress', j.progress, 'succeeded', j.succeeded, 'total', j.total,
   'reasons', j.reasons, 'warnings', j.warnings, 'submitted', j.submitted_at, 'finished', j.finished_at,
-  'url', '/jobs/' || j.id,
+  'options', (SELECT o.options FROM farm.job o WHERE o.id = j.id), 'url', '/jobs/' || j.id,
   'sources', (SELECT coalesce(jsonb_agg(jsonb_build_object('position', s.position, 'file_name', s.file_name,
       'digest', encode(s.digest, 'hex'), 'size', b.size,
       'nevr', s.name || '-' || coalesce(s.epoch || ':', '') || s.version || '-' || s.release) ORDER BY s.position), '[]')

@@ -146,6 +146,7 @@ impl Farm {
             timeout_seconds: None,
             after: None,
             network: false,
+            options: Default::default(),
             sources: vec![("hello-1-1.src.rpm".to_owned(), source)],
         };
         intake::submit(conn, &submission).unwrap();

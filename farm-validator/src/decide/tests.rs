@@ -16,6 +16,8 @@ fn platform(name: &str, builders: i64) -> ValidatorPlatform {
         repositories: Vec::new(),
         network: false,
         timeout_seconds: None,
+        limits: Default::default(),
+        buckets: Vec::new(),
     };
     ValidatorPlatform { name, enabled: true, auto: true, recipe, builders, allowed: true }
 }
@@ -48,7 +50,7 @@ fn job(targets: &str, sources: u8) -> UndecidedJob {
         size: 1,
     };
     let sources = (1..=sources).map(source).collect();
-    UndecidedJob { id: JobId(1), targets: targets.to_owned(), network: false, sources }
+    UndecidedJob { id: JobId(1), targets: targets.to_owned(), network: false, options: Default::default(), sources }
 }
 
 fn codes(decision: Decision) -> Vec<String> {

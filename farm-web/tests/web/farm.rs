@@ -169,6 +169,7 @@ impl Farm {
             timeout_seconds: None,
             after: None,
             network: false,
+            options: Default::default(),
         }
     }
 
@@ -354,8 +355,11 @@ fn recipe(platform: &str) -> Recipe {
             gpgcheck: false,
             gpgkey: None,
             priority: None,
+            enabled: true,
         }],
         network: false,
         timeout_seconds: None,
+        limits: Default::default(),
+        buckets: Vec::new(),
     }
 }

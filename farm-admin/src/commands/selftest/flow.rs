@@ -135,6 +135,7 @@ async fn submit(client: &PeopleClient, package: &Package, targets: Vec<String>) 
         timeout_seconds: None,
         after: None,
         network: false,
+        options: Default::default(),
     };
     Ok(client.create_job(&job).await?)
 }

@@ -29,6 +29,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("publish_again", "publish again"),
     ("published", "publish"),
     ("put_bucket", "put bucket"),
+    ("put_build_limits", "set build limits"),
     ("put_builder", "put builder"),
     ("put_group", "put group"),
     ("put_limits", "set limits"),
@@ -46,7 +47,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("set_grant", "grant, take back"),
     ("set_member", "add member, remove member"),
     ("stage_began", "(a sign of life)"),
-    ("submit", "submit"),
+    ("submit", "submit, ask of builds"),
     ("take_submitted", "(it locks a row)"),
 ];
 

@@ -1,7 +1,10 @@
 //! What is written down of what everybody does.
 
 use diesel::PgConnection;
-use farm_api::access::{AuditFilter, Limits};
+use farm_api::{
+    access::{AuditFilter, Limits},
+    options::BuildOptions,
+};
 use farm_db::{
     Actor, access, blobs,
     intake::{self, Decided, Decision, ReadSource, Submission},
@@ -25,6 +28,7 @@ disable       | person alice            | test           | operator | superuser
 enable        | person alice            | test           | operator | superuser
 set limits    | person alice            | test           | operator | superuser
 set limits    | everybody               | test           | operator | superuser
+set build limits | everybody            | test           | operator | superuser
 put bucket    | bucket results          | test           | operator | superuser
 put group     | group packagers         | test           | operator | superuser
 add member    | group packagers         | test           | operator | superuser
@@ -51,6 +55,7 @@ log in        | builder one             | builder/one@X  | ticket   | farm_hub
 begin upload  | blob 0101               | alice          | token    | farm_web
 upload        | blob 0101               | alice          | token    | farm_web
 submit        | job 1                   | alice          | token    | farm_web
+ask of builds | job 1                   | alice          | token    | farm_web
 accept        | job 1                   | farm_validator | daemon   | farm_validator
 hello         | builder one             | builder/one@X  | lease    | farm_hub
 claim         | task 1                  | builder/one@X  | lease    | farm_hub
@@ -58,8 +63,10 @@ finish        | task 1                  | builder/one@X  | lease    | farm_hub
 publish       | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
 publish again | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
 submit        | job 2                   | alice          | token    | farm_web
+ask of builds | job 2                   | alice          | token    | farm_web
 reject        | job 2                   | farm_validator | daemon   | farm_validator
 submit        | job 3                   | alice          | token    | farm_web
+ask of builds | job 3                   | alice          | token    | farm_web
 accept        | job 3                   | farm_validator | daemon   | farm_validator
 claim         | task 2                  | builder/one@X  | lease    | farm_hub
 release       | task 2                  | builder/one@X  | lease    | farm_hub
@@ -144,6 +151,7 @@ fn operators_set_the_farm_up(farm: &mut Farm) {
     for whose in [Some("alice"), None] {
         operator::put_limits(conn, &test, whose, &Limits { sources: Some(7), ..Limits::default() }).unwrap();
     }
+    operator::put_build_limits(conn, &test, None, &Default::default()).unwrap();
     operator::put_bucket(conn, &test, &"results".parse().unwrap(), Some("what came of it"), None).unwrap();
     operator::put_group(conn, &test, "packagers", "").unwrap();
     for (member, is_in) in [("alice", true), ("*/admin@X", true), ("alice", false)] {
@@ -202,6 +210,7 @@ fn submission(source: Digest) -> Submission {
         timeout_seconds: None,
         after: None,
         network: false,
+        options: BuildOptions { check: false, ..Default::default() },
         sources: vec![("a.src.rpm".to_owned(), source)],
     }
 }
