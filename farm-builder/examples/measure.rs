@@ -32,6 +32,8 @@ async fn measure() -> anyhow::Result<()> {
             results,
             limits: BuildLimits::default(),
             network: false,
+            options: Default::default(),
+            repositories: Vec::new(),
         };
         let (events, mut listener) = mpsc::channel(64);
         let began = Instant::now();

@@ -6,7 +6,11 @@
 use std::{future::Future, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
-use farm_api::{hub::LogLine, recipe::Recipe};
+use farm_api::{
+    hub::LogLine,
+    options::BuildOptions,
+    recipe::{Recipe, Repository},
+};
 use farm_types::{ArtifactKind, Cause, Digest, FileName, Stage};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +42,10 @@ pub struct BuildRequest {
     pub limits: BuildLimits,
     /// Whether the build may use the network of the host, if its platform lets builds do so. Else it has a loopback of its own.
     pub network: bool,
+    /// What the job asks of the build. (Its buckets and repositories are among `repositories`, its limits in `limits`.)
+    pub options: BuildOptions,
+    /// Repositories that packages are installed from beside the platform's, for this build alone.
+    pub repositories: Vec<Repository>,
 }
 
 /// What a build may use up.

@@ -154,6 +154,8 @@ impl<D: Driver> Workshop<D> {
                 results: folder.join("results"),
                 limits: self.limits(lease),
                 network: lease.network,
+                options: lease.options.clone(),
+                repositories: Vec::new(),
             },
             Err(error) => return fetch_failed(format!("cannot name the build's folder: {error}")),
         };

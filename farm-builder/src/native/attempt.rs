@@ -59,6 +59,7 @@ impl Attempt<'_> {
             (true, false) => self.journal.say("the platform lets no build use the network any more").await,
             (false, _) => {}
         }
+        self.tell_what_is_asked().await;
         self.bring_sources().await?;
         let clock = farm_clock(self.cancel);
         self.tree = self.trees.ready(self.helpers, &self.request.platform, self.journal, &clock).await?;

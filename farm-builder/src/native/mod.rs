@@ -3,6 +3,7 @@
 //! The daemon itself never enters a chroot. Each step runs in a helper process ([`crate::sandbox`]) under ids that belong to nobody on
 //! the host; the daemon decides what comes next, watches the clocks, and reads what comes out.
 
+mod asked;
 mod attempt;
 mod dependencies;
 mod driver;

@@ -4,6 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use farm_api::recipe::{Recipe, Repository};
 
+use super::asked::machine;
 use crate::sandbox::Dnf;
 
 /// Paths as the helper sets them up, see `sandbox/scene.rs`.
@@ -56,6 +57,8 @@ pub fn dnf(recipe: &Recipe, results: bool) -> Dnf {
         config,
         folders: recipe.repositories.iter().filter_map(local_folder).collect(),
         network: recipe.repositories.iter().any(|repository| local_folder(repository).is_none()),
+        passing: false,
+        narrow: machine(recipe).is_some(),
     }
 }
 

@@ -6,10 +6,11 @@ use farm_rpm::{Dependency, Limits};
 use farm_types::{Cause, Stage};
 
 use super::{
+    asked::machine,
     attempt::{Attempt, farm_clock, source_name},
     dependencies::{Refusal, missing, refusal},
     failure::{End, MISSING_REQUIRES},
-    files, needs, recipe, results,
+    files, needs, results,
 };
 use crate::{
     driver::BuiltFile,
@@ -186,7 +187,7 @@ impl<'a, 'b> Source<'a, 'b> {
 
     async fn dnf(&mut self, packages: Vec<PathBuf>, explain: bool) -> Result<i32, End> {
         let results = self.attempt.has_results.then(|| self.attempt.folder.join("results"));
-        let dnf = recipe::dnf(&self.attempt.request.platform, results.is_some());
+        let dnf = self.attempt.dnf(results.is_some());
         // What comes over the network goes into one cache, and dnf's own locks do not work across process namespaces.
         let _lock = match dnf.network {
             true => {
@@ -208,7 +209,8 @@ impl<'a, 'b> Source<'a, 'b> {
         let source =
             (script == Script::Source).then(|| self.attempt.folder.join("in").join(source_name(self.position)));
         let network = self.attempt.request.network && self.attempt.request.platform.network;
-        let order = Order::Run { chroot: self.chroot.clone(), script, source, network };
+        let (arguments, narrow) = (self.attempt.arguments(), machine(&self.attempt.request.platform).is_some());
+        let order = Order::Run { chroot: self.chroot.clone(), script, source, network, arguments, narrow };
         let code = self.attempt.run_script(&order, script).await?;
         Ok(if (100..128).contains(&code) || code > 228 { code - 100 } else { code })
     }

@@ -27,7 +27,7 @@ use super::{
 use crate::sandbox::{Answer, Order};
 
 /// Part of each name: trees made in another way are other trees.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// How long it is believed that repositories on the network have not changed.
 const FRESH: Duration = Duration::from_secs(600);
@@ -51,6 +51,7 @@ impl Trees {
         journal: &mut Journal,
         clock: &Clock,
     ) -> Result<PathBuf, End> {
+        let recipe = &recipe.for_base();
         let metadata = self.refresh(helpers, recipe, journal, clock).await?;
         let key =
             key(helpers, recipe, metadata.as_deref()).map_err(|message| End::fault(journal, Cause::Chroot, message))?;
@@ -128,8 +129,7 @@ pub struct Lock {
 fn key(helpers: &Helpers, recipe: &Recipe, metadata: Option<&Path>) -> Result<Digest, String> {
     let mut digest = Sha256::new();
     // Files of a tree belong to the ids it was made with.
-    // What builds may do in it makes no other tree.
-    let recipe = Recipe { network: false, ..recipe.clone() };
+    let recipe = recipe.for_base();
     let parts = serde_json::to_vec(&(FORMAT, helpers.ids.root, &recipe)).map_err(|error| error.to_string())?;
     digest.update(&parts);
     for repository in &recipe.repositories {

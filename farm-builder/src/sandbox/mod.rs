@@ -8,6 +8,7 @@
 
 mod collect;
 mod commands;
+mod machine;
 mod names;
 mod order;
 mod scene;

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::{
     Answer, Chroot, Dnf, Order, Script, collect,
     commands::{build_user, chroot_root, copy, on_scene, remove, run},
-    names,
+    machine, names,
     scene::{Scene, folder},
 };
 
@@ -21,13 +21,18 @@ const FIRST_RPMDB: &str = "/usr/lib/sysimage/rpm";
 const PREPARE: &str = include_str!("prepare.sh");
 
 pub fn carry_out(order: Order) -> anyhow::Result<Answer> {
+    if order.narrow() {
+        machine::narrow()?;
+    }
     match order {
         Order::Refresh { cache, dnf } => refresh(&cache, &dnf),
         Order::MakeTree { making, metadata, packages, dnf } => make_tree(&making, metadata.as_deref(), &packages, &dnf),
         Order::Install { chroot, packages, results, dnf, explain } => {
             install(&chroot, &packages, results.as_deref(), &dnf, explain)
         }
-        Order::Run { chroot, script, source, network } => run_script(&chroot, script, source.as_deref(), network),
+        Order::Run { chroot, script, source, network, arguments, narrow: _ } => {
+            run_script(&chroot, script, source.as_deref(), network, &arguments)
+        }
         Order::Collect { chroot, kind, into, most_bytes } => {
             Ok(Answer::Collected(collect::collect(&chroot.changes.join("upper"), kind, &into, most_bytes)?))
         }
@@ -78,7 +83,7 @@ fn install(
 ) -> anyhow::Result<Answer> {
     let scene = Scene::new()?;
     scene.chroot(chroot)?;
-    if dnf.network {
+    if dnf.network && !dnf.passing {
         // What is downloaded serves the other builds, too.
         scene.show(&chroot.tree.join("cache"), "cache")?;
     } else {
@@ -97,13 +102,19 @@ fn install(
     } else {
         install_packages(&scene, dnf, &rpmdb, &shown)?
     };
-    if dnf.network && results.is_some() {
+    if dnf.network && !dnf.passing && results.is_some() {
         forget_results(&chroot.tree.join("cache"))?;
     }
     Ok(Answer::Exit(exit))
 }
 
-fn run_script(chroot: &Chroot, script: Script, source: Option<&Path>, network: bool) -> anyhow::Result<Answer> {
+fn run_script(
+    chroot: &Chroot,
+    script: Script,
+    source: Option<&Path>,
+    network: bool,
+    arguments: &[String],
+) -> anyhow::Result<Answer> {
     let scene = Scene::new()?;
     let root = scene.chroot(chroot)?;
     let source = source.map(|path| scene.show(path, "source.src.rpm")).transpose()?;
@@ -111,7 +122,7 @@ fn run_script(chroot: &Chroot, script: Script, source: Option<&Path>, network: b
         // Each time: a package that was installed since may have brought its own.
         names::as_here(&root).context("cannot let the chroot resolve names as this host does")?;
     }
-    Ok(Answer::Exit(run(&mut build_user(&root, script, source.as_deref(), network)?)?))
+    Ok(Answer::Exit(run(build_user(&root, script, source.as_deref(), network)?.args(arguments))?))
 }
 
 /// Removes from a shared cache what dnf has kept of one build's own repository.

@@ -104,6 +104,8 @@ impl Build {
             results,
             limits: BuildLimits::default(),
             network: false,
+            options: Default::default(),
+            repositories: Vec::new(),
         };
         Self { request, cancel: CancellationToken::new(), cancel_at: None, folder }
     }
