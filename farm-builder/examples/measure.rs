@@ -34,6 +34,7 @@ async fn measure() -> anyhow::Result<()> {
             network: false,
             options: Default::default(),
             repositories: Vec::new(),
+            remarks: Vec::new(),
         };
         let (events, mut listener) = mpsc::channel(64);
         let began = Instant::now();

@@ -46,6 +46,8 @@ pub struct BuildRequest {
     pub options: BuildOptions,
     /// Repositories that packages are installed from beside the platform's, for this build alone.
     pub repositories: Vec<Repository>,
+    /// What the log says first.
+    pub remarks: Vec<String>,
 }
 
 /// What a build may use up.

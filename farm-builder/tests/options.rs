@@ -94,15 +94,18 @@ async fn every_build_has_bash_a_loopback_and_the_date_of_its_changelog() {
 }
 
 #[tokio::test]
-async fn a_platform_of_32_bits_is_built_for_as_on_a_machine_of_32_bits() {
-    // There is no mini platform of 32 bits: what is installed here is of 64 bits, under a recipe of 32. That proves what the farm
-    // says to kernel, dnf and rpmbuild; not that a compiler of 32 bits runs.
-    let build = "uname -m\necho 'cpu %{_target_cpu} arch %{_arch}'";
-    let spec = script(&[("BUILD", build)]).replace("BuildArch: noarch\n", "");
-    let mut build = Build::new("mini12", &[&spec]);
-    build.request.platform.name = "mini12-i686".parse().unwrap();
-    build.request.platform.arch = "i686".to_owned();
-    let built = build.run(&driver(shared_data()).await).await;
-    let failure = built.failure();
-    assert_eq!(failure.message, "");
+async fn a_platform_of_32_bits_is_built_for_on_a_machine_of_64() {
+    let check = "uname -m\necho 'cpu %{_target_cpu} arch %{_arch} libdir %{_libdir}'\ngcc -dumpmachine\n";
+    let spec = SMALL.replace("%check\n", &format!("%check\n{check}"));
+    let built = Build::new("mini12-i686", &[&spec]).run(&driver(shared_data()).await).await;
+    assert_eq!(built.packages(), ["small-1.0-1.mini12.i686.rpm", "small-1.0-1.mini12.src.rpm"]);
+    for line in ["i686", "cpu i686 arch i386 libdir /usr/lib", "i686-linux-gnu"] {
+        assert!(built.log.lines().any(|found| found == line), "{line}: {}", built.log);
+    }
+    let package = farm_rpm::read_binary(
+        &built.folder.path().join("results/small-1.0-1.mini12.i686.rpm"),
+        &farm_rpm::Limits::default(),
+    );
+    let requires = package.unwrap().package.unwrap().requires;
+    assert!(requires.iter().all(|need| !need.name.contains("64bit")), "{requires:?}");
 }

@@ -16,6 +16,7 @@ use super::{
     config::Config,
     courier::{Courier, Spool},
     delivery::Delivery,
+    extras::{Extras, Trouble},
     hub::{Hub, Setback, insist},
     numbers,
     sources::{FetchError, fetch},
@@ -145,6 +146,16 @@ impl<D: Driver> Workshop<D> {
             Err(FetchError::Damaged(why)) => return fetch_failed(why),
             Err(FetchError::Disk(error)) => return fetch_failed(format!("the builder's own disk fails: {error}")),
         };
+        let extras = match Extras::find(&self.hub, lease, held.order.token()).await {
+            Ok(extras) => extras,
+            Err(Trouble::Hub(Setback::LeaseLost)) => {
+                held.order.give(Why::Gone(Outcome::Lost));
+                return End::Stopped;
+            }
+            Err(Trouble::Hub(Setback::Stopped)) => return End::Stopped,
+            Err(Trouble::Hub(Setback::Refused(error))) => return no_extras(error.to_string()),
+            Err(Trouble::Gone(why)) => return no_extras(why),
+        };
         let id = format!("{}-{}-{}", self.config.name, held.key.task, held.key.attempt);
         let request = match id.parse() {
             Ok(id) => BuildRequest {
@@ -155,7 +166,8 @@ impl<D: Driver> Workshop<D> {
                 limits: self.limits(lease),
                 network: lease.network,
                 options: lease.options.clone(),
-                repositories: Vec::new(),
+                repositories: extras.repositories,
+                remarks: extras.remarks,
             },
             Err(error) => return fetch_failed(format!("cannot name the build's folder: {error}")),
         };
@@ -163,6 +175,7 @@ impl<D: Driver> Workshop<D> {
         if let Ok(report) = &report {
             numbers::built(report);
         }
+        drop(extras.relay);
         Delivery::of(report).map_or(End::Stopped, End::Delivery)
     }
 
@@ -202,14 +215,25 @@ impl<D: Driver> Workshop<D> {
         }
     }
 
+    /// The lower of what the hub allows and of what this builder does.
     fn limits(&self, lease: &Lease) -> BuildLimits {
+        let asked = &lease.limits;
+        let lower = |own: u64, asked: Option<u64>| asked.map_or(own, |asked| asked.min(own));
         BuildLimits {
-            timeout: Duration::from_secs(lease.timeout_seconds.into()),
-            silence_timeout: Duration::from_secs(self.config.silence_seconds),
-            log_bytes: self.config.max_log_bytes,
-            result_bytes: self.config.max_result_bytes,
+            timeout: Duration::from_secs(lower(lease.timeout_seconds.into(), asked.timeout_seconds.map(u64::from))),
+            silence_timeout: Duration::from_secs(lower(
+                self.config.silence_seconds,
+                asked.silence_seconds.map(u64::from),
+            )),
+            log_bytes: lower(self.config.max_log_bytes, asked.log_bytes),
+            result_bytes: lower(self.config.max_result_bytes, asked.result_bytes),
         }
     }
+}
+
+fn no_extras(why: String) -> End {
+    let message = format!("the build cannot have the repositories that it is to install from: {why}");
+    End::Delivery(Delivery::fault(Cause::Chroot, Stage::Fetch, message))
 }
 
 fn fetch_failed(why: String) -> End {

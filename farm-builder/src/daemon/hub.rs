@@ -14,10 +14,11 @@ use farm_api::{
         Claim, Claimed, Finish, Hello, LEASE_HEADER, Lease, LogTaken, NewArtifact, Release, Renew, Renewed, StageBegan,
         Welcome,
     },
+    paths,
 };
 use farm_auth::Token;
 use farm_daemon::{Backoff, CancellationToken};
-use farm_types::{LeaseKey, Stage};
+use farm_types::{BucketName, LeaseKey, Stage};
 use reqwest::Method;
 use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
@@ -114,6 +115,13 @@ impl Hub {
     pub async fn source(&self, key: &LeaseKey, position: u32) -> Result<Bytestream, ClientError> {
         let call = self.transport.get(&format!("hub/v1/sources/{position}")).header(LEASE_HEADER, &key.to_header());
         call.repeat(Repeat::Never).body(IDLE).await
+    }
+
+    /// A file of a bucket's repository, for the platform of the task.
+    pub async fn bucket(&self, key: &LeaseKey, bucket: &BucketName, path: &[&str]) -> Result<Bytestream, ClientError> {
+        let path: Vec<String> = path.iter().map(|part| paths::segment(part)).collect();
+        let call = self.transport.get(&format!("hub/v1/buckets/{bucket}/{}", path.join("/")));
+        call.header(LEASE_HEADER, &key.to_header()).repeat(Repeat::Never).body(IDLE).await
     }
 
     /// Brings a piece of log; answers where the next one has to begin.

@@ -5,6 +5,7 @@
 //! - [`board`]: what is held, its renewal, and orders to stop;
 //! - [`courier`]: stages and log on their way to the hub;
 //! - [`delivery`]: results on their way to the hub;
+//! - [`extras`], [`relay`]: repositories that a build has beside its platform's;
 //! - [`room`]: no claims while the disk is full;
 //! - [`hub`]: the calls, and which failures are worth another try.
 
@@ -13,8 +14,10 @@ mod board;
 mod config;
 mod courier;
 mod delivery;
+mod extras;
 mod hub;
 mod numbers;
+mod relay;
 mod room;
 mod run;
 mod sources;

@@ -24,7 +24,9 @@ impl Attempt<'_> {
     pub async fn tell_what_is_asked(&mut self) {
         let told =
             self.request.options.shown().into_iter().filter(|(what, _)| !matches!(*what, "uses bucket" | "limit"));
-        let mut lines: Vec<String> = told.map(|(what, value)| format!("{what}: {value}")).collect();
+        let mut lines = self.request.remarks.clone();
+        let told: Vec<String> = told.map(|(what, value)| format!("{what}: {value}")).collect();
+        lines.extend(told);
         lines.extend(self.request.repositories.iter().map(|repository| {
             let priority = repository.priority.map(|priority| format!(", priority {priority}")).unwrap_or_default();
             format!("packages also come from {}{priority}", repository.name)

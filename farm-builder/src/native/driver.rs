@@ -112,6 +112,7 @@ impl NativeDriver {
             tree: PathBuf::new(),
             ends: Instant::now(),
             has_results: false,
+            missing: Vec::new(),
         };
         let result = attempt.run().await;
         // Also when it was cancelled.

@@ -12,6 +12,7 @@ mod failure;
 mod files;
 mod helper;
 mod ids;
+mod lineup;
 mod needs;
 mod recipe;
 mod results;

@@ -165,7 +165,8 @@ impl<'a, 'b> Source<'a, 'b> {
         self.attempt.journal.begin(false);
         self.dnf(packages, true).await?;
         let missing = missing(self.attempt.journal.seen().lines(), needs.len());
-        let names: Vec<String> = missing.iter().filter_map(|n| needs.get(*n)).map(ToString::to_string).collect();
+        self.attempt.missing = missing.iter().filter_map(|n| needs.get(*n)).cloned().collect();
+        let names: Vec<String> = self.attempt.missing.iter().map(ToString::to_string).collect();
         let platform = &self.attempt.request.platform.name;
         let message = if names.is_empty() {
             format!("the BuildRequires cannot be installed together on {platform}: {why}")

@@ -106,6 +106,7 @@ impl Build {
             network: false,
             options: Default::default(),
             repositories: Vec::new(),
+            remarks: Vec::new(),
         };
         Self { request, cancel: CancellationToken::new(), cancel_at: None, folder }
     }

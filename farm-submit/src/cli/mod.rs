@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+mod build;
 mod task_choice;
 mod token;
 
@@ -11,6 +12,7 @@ use farm_types::{AttemptNumber, BucketName, Class, JobId, JobKey, PlatformName, 
 use jiff::SignedDuration;
 
 use crate::exit::EXIT_CODES;
+pub use build::BuildArgs;
 pub use task_choice::TaskChoice;
 pub use token::{CreateArgs, TokenCommand};
 
@@ -165,6 +167,9 @@ pub struct SubmitArgs {
     /// Let the builds use the network: takes the right `network`, and platforms that allow it
     #[arg(long)]
     pub network: bool,
+    /// What the builds are asked for.
+    #[command(flatten)]
+    pub build: BuildArgs,
     /// Do not wait for the end of the job
     #[arg(long)]
     pub no_wait: bool,

@@ -20,7 +20,7 @@ pub fn full(job: &Job, client: &PeopleClient, now: Timestamp) -> String {
     collected(|out| {
         let (style, state) = progress(job.progress);
         writeln!(out, "{BOLD}Job {}{BOLD:#}  {style}{state}{style:#}{}", job.id, counts(job))?;
-        let mut line = |name: &str, value: &str| writeln!(out, "  {name:<10} {}", shown(value));
+        let mut line = |name: &str, value: &str| writeln!(out, "  {name:<11} {}", shown(value));
         line("title", &job.title)?;
         line("submitted", &format!("{} by {}", ago(job.submitted, now), job.person))?;
         if let Some(finished) = job.finished {
@@ -31,6 +31,9 @@ pub fn full(job: &Job, client: &PeopleClient, now: Timestamp) -> String {
         line("bucket", &format!("{}, class {}", job.bucket, job.class))?;
         if let Some(after) = job.after {
             line("after", &format!("job {after}"))?;
+        }
+        for (what, value) in job.options.shown() {
+            line(what, &value)?;
         }
         line("id", job.key.as_str())?;
         line("page", &client.url(&job.url))?;

@@ -80,6 +80,24 @@ fn every_reason_is_told_at_once() {
 }
 
 #[test]
+fn a_repository_that_is_named_has_to_be_one_of_every_platform() {
+    let mut job = job("f13", 1);
+    let named = serde_json::json!({ "repositories": [{ "name": "extra" }, { "baseurl": "https://example.org/" }] });
+    job.options = serde_json::from_value(named).unwrap();
+    let mut platforms = farm();
+    let extra = serde_json::json!({ "name": "extra", "baseurl": "http://h/", "gpgcheck": false, "enabled": false });
+    let one = platforms.iter_mut().find(|platform| platform.name.as_str() == "f13-i686").unwrap();
+    one.recipe.repositories.push(serde_json::from_value(extra.clone()).unwrap());
+    let Decision::Reject(reasons) = decide(&job, vec![report(package("a"))], &platforms) else { panic!("accepted") };
+    let told: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.message.as_str())).collect();
+    assert_eq!(told, [("unknown_repository", "f13-x86_64 has no repository “extra”; its recipe knows none")]);
+    for platform in &mut platforms {
+        platform.recipe.repositories = vec![serde_json::from_value(extra.clone()).unwrap()];
+    }
+    assert!(matches!(decide(&job, vec![report(package("a"))], &platforms), Decision::Accept { .. }));
+}
+
+#[test]
 fn two_files_of_the_same_package_are_refused() {
     let reports = vec![report(package("a")), report(package("a"))];
     assert_eq!(codes(decide(&job("f13", 2), reports, &farm())), ["duplicate_package"]);

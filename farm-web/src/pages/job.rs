@@ -23,6 +23,8 @@ struct JobPage {
     retry: &'static str,
     /// What to type for the same.
     commands: Vec<String>,
+    /// What its builds are asked for, and under which name.
+    options: Vec<(&'static str, String)>,
     job: Job,
 }
 
@@ -43,6 +45,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId
         may_change,
         retry: if may_change { retry(&job) } else { "" },
         commands: commands(&job),
+        options: job.options.shown(),
         job,
     };
     render("job.html", &visitor, &page)
