@@ -185,7 +185,7 @@ impl BuildOptions {
         shown
             .extend(self.macros.iter().map(|(name, value)| ("macro", format!("{name} {value}").trim_end().to_owned())));
         shown.extend(self.repositories.iter().map(|repository| ("repository", repository.to_string())));
-        shown.extend(self.buckets.iter().map(|bucket| ("uses bucket", bucket.to_string())));
+        shown.extend(self.buckets.iter().map(|bucket| ("use bucket", bucket.to_string())));
         let limits = self.limits.named();
         shown.extend(limits.iter().filter_map(|(name, value)| Some(("limit", format!("{name} {}", (*value)?)))));
         shown.extend(self.weight.map(|weight| ("weight", weight.to_string())));

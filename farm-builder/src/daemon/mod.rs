@@ -5,10 +5,12 @@
 //! - [`board`]: what is held, its renewal, and orders to stop;
 //! - [`courier`]: stages and log on their way to the hub;
 //! - [`delivery`]: results on their way to the hub;
+//! - [`arches`]: what this host can build for;
 //! - [`extras`], [`relay`]: repositories that a build has beside its platform's;
 //! - [`room`]: no claims while the disk is full;
 //! - [`hub`]: the calls, and which failures are worth another try.
 
+mod arches;
 mod assignment;
 mod board;
 mod config;

@@ -1,8 +1,9 @@
 //! What a job asks of its build, as the native driver has it done.
 
 use farm_api::recipe::{Recipe, Repository};
+use farm_types::Cause;
 
-use super::{attempt::Attempt, recipe};
+use super::{attempt::Attempt, failure::End, recipe};
 use crate::{driver::BuildRequest, sandbox::Dnf};
 
 impl Attempt<'_> {
@@ -20,10 +21,22 @@ impl Attempt<'_> {
         dnf
     }
 
+    /// A repository cannot be used, as these words of dnf say: the farm's fault, but for one that the job itself brings.
+    pub fn repository_trouble(&self, words: &str) -> End {
+        let of_job = self.request.repositories.iter().filter(|repository| repository.name.starts_with("farm-job-"));
+        let is_in = |name: &str| words.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| word == name);
+        if let Some(url) = of_job.filter(|own| is_in(&own.name)).find_map(|own| own.baseurl.as_deref()) {
+            let message = format!("the repository {url} that the job names cannot be used: {words}");
+            return self.failed(Cause::Dependencies, message);
+        }
+        self.trees.distrust(&self.request.platform.name);
+        self.fault(Cause::Chroot, format!("a repository cannot be used: {words}"))
+    }
+
     /// Tells in the log what is out of the ordinary about this build.
     pub async fn tell_what_is_asked(&mut self) {
         let told =
-            self.request.options.shown().into_iter().filter(|(what, _)| !matches!(*what, "uses bucket" | "limit"));
+            self.request.options.shown().into_iter().filter(|(what, _)| !matches!(*what, "use bucket" | "limit"));
         let mut lines = self.request.remarks.clone();
         let told: Vec<String> = told.map(|(what, value)| format!("{what}: {value}")).collect();
         lines.extend(told);

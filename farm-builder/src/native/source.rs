@@ -147,10 +147,7 @@ impl<'a, 'b> Source<'a, 'b> {
         }
         match refusal(self.attempt.journal.seen().lines()) {
             Refusal::Unsolvable(why) => self.explain(&needs, why).await,
-            Refusal::Repository(why) => {
-                self.attempt.trees.distrust(&self.attempt.request.platform.name);
-                Err(self.attempt.fault(Cause::Chroot, format!("a repository cannot be used: {why}")))
-            }
+            Refusal::Repository(why) => Err(self.attempt.repository_trouble(&why)),
             Refusal::Other(why) => Err(self.attempt.fault(Cause::Chroot, format!("dnf failed: {why}"))),
         }
     }

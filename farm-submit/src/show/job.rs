@@ -20,7 +20,7 @@ pub fn full(job: &Job, client: &PeopleClient, now: Timestamp) -> String {
     collected(|out| {
         let (style, state) = progress(job.progress);
         writeln!(out, "{BOLD}Job {}{BOLD:#}  {style}{state}{style:#}{}", job.id, counts(job))?;
-        let mut line = |name: &str, value: &str| writeln!(out, "  {name:<11} {}", shown(value));
+        let mut line = |name: &str, value: &str| writeln!(out, "  {name:<10} {}", shown(value));
         line("title", &job.title)?;
         line("submitted", &format!("{} by {}", ago(job.submitted, now), job.person))?;
         if let Some(finished) = job.finished {

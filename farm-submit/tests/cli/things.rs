@@ -34,6 +34,7 @@ pub fn job(id: i64, tasks: Vec<Task>) -> Job {
         class: Class::Normal,
         targets: "f13,f14".into(),
         after: None,
+        options: Default::default(),
         progress: progress(&tasks),
         succeeded: succeeded as i64,
         total: tasks.len() as i64,
