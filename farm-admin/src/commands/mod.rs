@@ -3,8 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod bucket;
 mod build_limit;
-pub(crate) mod build_limit;
-mod builder;
+pub(crate) mod builder;
 pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod grant;
