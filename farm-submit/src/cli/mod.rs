@@ -167,15 +167,15 @@ pub struct SubmitArgs {
     /// Let the builds use the network: takes the right `network`, and platforms that allow it
     #[arg(long)]
     pub network: bool,
-    /// What the builds are asked for.
-    #[command(flatten)]
-    pub build: BuildArgs,
     /// Do not wait for the end of the job
     #[arg(long)]
     pub no_wait: bool,
     /// Print no progress, only the job and its results
     #[arg(short, long)]
     pub quiet: bool,
+    /// What the builds are asked for.
+    #[command(flatten)]
+    pub build: BuildArgs,
 }
 
 /// What `farm list` takes.
