@@ -1,5 +1,7 @@
 //! What a job may ask of its builds, and what every build finds without asking.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{Build, Built, SMALL, driver, script, shared_data};

@@ -81,7 +81,7 @@ pub struct Common {
 pub enum Command {
     /// Hand in source packages and wait for the results
     #[command(after_help = SUBMIT_EXAMPLES)]
-    Submit(SubmitArgs),
+    Submit(Box<SubmitArgs>),
     /// List jobs, newest first
     #[command(
         visible_alias = "ls",
