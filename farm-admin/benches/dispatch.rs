@@ -61,6 +61,8 @@ fn prepare(db: &TestDb) -> Token {
         timeout_seconds: None,
         weight: None,
         network: false,
+        limits: Default::default(),
+        buckets: Vec::new(),
     };
     let (mut conn, token) = (db.connect(), Token::generate());
     operator::put_platform(&mut conn, &testing::operator(), &recipe).unwrap();
@@ -101,6 +103,7 @@ async fn measure(web: &str, hub: &str, token: &Token, samples: usize) -> Vec<Dur
             after: None,
             network: false,
             like: None,
+            options: Default::default(),
         };
         let began = Instant::now();
         people.create_job(&job).await.unwrap();

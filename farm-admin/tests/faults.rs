@@ -56,6 +56,7 @@ impl Farm {
             after: None,
             network: false,
             like: None,
+            options: Default::default(),
         };
         eventually("the job to be taken", PATIENCE, async || self.people.create_job(&job).await.ok()).await.id
     }

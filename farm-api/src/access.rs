@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::limits;
+
 /// What a person is to the farm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Account {
@@ -19,6 +21,9 @@ pub struct Account {
     /// What the person may use up.
     #[serde(default)]
     pub limits: Limits,
+    /// What one build of the person may use up.
+    #[serde(default)]
+    pub build_limits: limits::Limits,
     /// What of that is used up.
     #[serde(default)]
     pub used: Limits,

@@ -12,6 +12,7 @@
 //! | `POST /hub/v1/stage` | [`StageBegan`] | 204 |
 //! | `GET /hub/v1/sources/{position}` | | the bytes |
 //! | `GET /hub/v1/record` | | the record to build like, as JSON; 404 where there is none |
+//! | `GET /hub/v1/buckets/{bucket}/…` | | a file of the repository of a bucket that the job builds with, on its platform: `repodata/FILE`, `packages/SHA256/FILE` |
 //! | `PUT /hub/v1/log?start=N` | raw bytes of the log from offset N | [`LogTaken`] |
 //! | `PUT /hub/v1/blobs/{sha256}` | the bytes, with Content-Length | 204; 200 when it was there |
 //! | `POST /hub/v1/finish` | [`Finish`] | 204 |
@@ -25,6 +26,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
+    limits::Limits,
+    options::BuildOptions,
     recipe::Recipe,
     record::{StageMark, Usage},
 };
@@ -102,6 +105,12 @@ pub struct Lease {
     /// How many of the builder's slots it takes.
     #[serde(default = "one")]
     pub weight: u16,
+    /// What the job asks of the build.
+    #[serde(default)]
+    pub options: BuildOptions,
+    /// What the build may use up: the lowest that platform, job and person allow. The builder's own bounds hold as well.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 fn one() -> u16 {

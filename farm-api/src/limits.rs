@@ -1,5 +1,7 @@
 //! What a build may use up.
 
+use farm_types::Size;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -38,6 +40,58 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Everything that is wrong with them: a bound of nothing is a build that cannot be.
+    pub fn problems(&self) -> Vec<String> {
+        let zero = |(name, value): &(&str, Option<u64>)| {
+            (*value == Some(0)).then(|| format!("{name} is 0: no build could succeed"))
+        };
+        self.named().iter().filter_map(zero).collect()
+    }
+
+    /// Each bound under its name, in the order in which they are shown.
+    pub fn named(&self) -> [(&'static str, Option<u64>); 9] {
+        [
+            ("timeout_seconds", self.timeout_seconds.map(u64::from)),
+            ("silence_seconds", self.silence_seconds.map(u64::from)),
+            ("memory_bytes", self.memory_bytes),
+            ("processes", self.processes.map(u64::from)),
+            ("disk_bytes", self.disk_bytes),
+            ("files", self.files),
+            ("log_bytes", self.log_bytes),
+            ("result_bytes", self.result_bytes),
+            ("results", self.results.map(u64::from)),
+        ]
+    }
+
+    /// Sets one bound as people write it: `memory=4G`, `processes=100`, `silence=30m`.
+    pub fn set(&mut self, text: &str) -> Result<(), String> {
+        let (what, amount) = text.split_once('=').ok_or("it takes WHAT=AMOUNT, such as memory=4G")?;
+        let bytes = || amount.parse::<Size>().map(|size| Some(size.0)).map_err(|error| error.to_string());
+        let number =
+            || amount.parse::<u32>().map(Some).map_err(|_| format!("“{}” is no number", amount.escape_debug()));
+        let seconds = || {
+            let time =
+                amount.parse::<SignedDuration>().map_err(|_| "a time has a number and a unit: 30m, 1h".to_owned())?;
+            u32::try_from(time.as_secs()).map(Some).map_err(|_| "it is out of range".to_owned())
+        };
+        match what {
+            "time" => self.timeout_seconds = seconds()?,
+            "silence" => self.silence_seconds = seconds()?,
+            "memory" => self.memory_bytes = bytes()?,
+            "processes" => self.processes = number()?,
+            "disk" => self.disk_bytes = bytes()?,
+            "files" => self.files = number()?.map(u64::from),
+            "log" => self.log_bytes = bytes()?,
+            "results-size" => self.result_bytes = bytes()?,
+            "results" => self.results = number()?,
+            _ => {
+                let known = "time, silence, memory, processes, disk, files, log, results-size and results";
+                return Err(format!("there are {known}"));
+            }
+        }
+        Ok(())
+    }
+
     /// The lower of two bounds, each.
     #[must_use]
     pub fn lowest(self, other: Self) -> Self {
@@ -65,6 +119,29 @@ fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_bound_is_set_by_its_word() {
+        let mut limits = Limits::default();
+        for text in [
+            "time=2h",
+            "silence=30m",
+            "memory=4G",
+            "processes=7",
+            "disk=1M",
+            "files=8",
+            "log=1k",
+            "results-size=2k",
+            "results=9",
+        ] {
+            limits.set(text).unwrap();
+        }
+        let set = limits.named().map(|(_, value)| value.unwrap());
+        assert_eq!(set, [7200, 1800, 4 << 30, 7, 1 << 20, 8, 1024, 2048, 9]);
+        for bad in ["memory", "memory=much", "processes=-1", "time=90", "speed=1", "=1"] {
+            limits.set(bad).unwrap_err();
+        }
+    }
 
     #[test]
     fn the_lower_bound_holds_and_an_absent_one_does_not() {

@@ -48,6 +48,7 @@ pub use why::{BuilderVerdict, Why};
 use crate::{
     error::Reason,
     hub::{LogLine, StageTime},
+    options::{BuildOptions, NewOptions},
     record::{StageMark, Usage},
 };
 
@@ -226,6 +227,9 @@ pub struct NewJob {
     /// repositories do not have them all any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub like: Option<TaskId>,
+    /// What its builds are asked for.
+    #[serde(default, skip_serializing_if = "NewOptions::is_default")]
+    pub options: NewOptions,
 }
 
 /// A source of a job.
@@ -303,6 +307,9 @@ pub struct Job {
     /// The build whose packages it is built with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub like: Option<Like>,
+    /// What its builds are asked for.
+    #[serde(default)]
+    pub options: BuildOptions,
     /// How it stands.
     pub progress: Progress,
     /// Tasks that succeeded, for “3 of 4 built”.

@@ -1,9 +1,11 @@
 //! The recipe of a platform: what its chroot is made from. The same text is the TOML that `farm-admin platform add`
 //! reads, the JSON that the database keeps, and what the hub hands to a builder.
 
-use farm_types::PlatformName;
+use farm_types::{BucketName, PlatformName, RepositoryName};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::limits::Limits;
 
 /// How a platform's chroot is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -36,6 +38,12 @@ pub struct Recipe {
     /// How many of a builder's slots a build takes, from 1 to 64; 1 when absent. One that has fewer gives all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,
+    /// What a build may use up here, whatever its job asks for: `[limits]` with the words of [`Limits`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: Limits,
+    /// Buckets whose results every build may install, as if its job had asked for them; they have to be public.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buckets: Vec<BucketName>,
 }
 
 /// A dnf repository.
@@ -59,10 +67,22 @@ pub struct Repository {
     /// As in dnf: the lower number wins; 99 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u16>,
+    /// Whether the base tree and every build use it. One that is not enabled is for the builds of jobs that name it.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub enabled: bool,
 }
 
 fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Recipe {
@@ -78,8 +98,8 @@ impl Recipe {
         if self.base.iter().any(|word| word.starts_with('-') || word.chars().any(char::is_control)) {
             problems.push("base holds a word that is no package and no @group".to_owned());
         }
-        if self.repositories.is_empty() {
-            problems.push("no [[repository]]: say where the packages come from".to_owned());
+        if !self.repositories.iter().any(|repository| repository.enabled) {
+            problems.push("no [[repository]] that is enabled: say where the packages come from".to_owned());
         }
         for repository in &self.repositories {
             problems.extend(repository.problems());
@@ -90,7 +110,23 @@ impl Recipe {
         if matches!(self.timeout_seconds, Some(0)) {
             problems.push("timeout_seconds is 0: no build could succeed".to_owned());
         }
+        problems.extend(self.limits.problems().into_iter().map(|problem| format!("limits: {problem}")));
         problems
+    }
+
+    /// The recipe as far as the base tree depends on it. What builds may do in it, and what only some of them see, makes no other
+    /// tree.
+    #[must_use]
+    pub fn for_base(&self) -> Self {
+        let repositories = self.repositories.iter().filter(|repository| repository.enabled).cloned().collect();
+        Self {
+            repositories,
+            network: false,
+            timeout_seconds: None,
+            limits: Limits::default(),
+            buckets: Vec::new(),
+            ..self.clone()
+        }
     }
 }
 
@@ -98,9 +134,11 @@ impl Repository {
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let name = &self.name;
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-        if name.is_empty() || !name.chars().all(plain) {
-            problems.push(format!("repository name “{}” has characters that dnf does not take", name.escape_debug()));
+        if let Err(error) = name.parse::<RepositoryName>() {
+            problems.push(error.to_string());
+        }
+        if name.starts_with("farm-") {
+            problems.push(format!("repository {name}: names that begin with “farm-” are those of buckets and jobs"));
         }
         if self.baseurl.is_some() == self.metalink.is_some() {
             problems.push(format!("repository {name}: give either baseurl or metalink"));

@@ -33,6 +33,9 @@ async fn measure() -> anyhow::Result<()> {
             limits: BuildLimits::default(),
             network: false,
             like: None,
+            options: Default::default(),
+            repositories: Vec::new(),
+            remarks: Vec::new(),
         };
         let (events, mut listener) = mpsc::channel(64);
         let began = Instant::now();

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use farm_api::{
     hub::LogLine,
     limits::Limits,
-    recipe::Recipe,
+    options::BuildOptions,
+    recipe::{Recipe, Repository},
     record::{BuildRecord, Package, StageMark, Usage},
 };
 use farm_types::{ArtifactKind, Cause, Digest, FileName, Stage};
@@ -47,6 +48,12 @@ pub struct BuildRequest {
     pub network: bool,
     /// The packages that must be installed, exactly these, where an earlier build is done again.
     pub like: Option<Vec<Package>>,
+    /// What the job asks of the build. (Its buckets and repositories are among `repositories`, its limits in `limits`.)
+    pub options: BuildOptions,
+    /// Repositories that packages are installed from beside the platform's, for this build alone.
+    pub repositories: Vec<Repository>,
+    /// What the log says first.
+    pub remarks: Vec<String>,
 }
 
 impl BuildRequest {

@@ -137,5 +137,49 @@ async fn sources_that_wait_for_each_other_in_vain_fail() {
     let one = script(&[("PREAMBLE", "BuildRequires: two")]);
     let two = script(&[("PREAMBLE", "BuildRequires: one")]).replace("Name: script", "Name: two");
     let built = Build::new("mini12", &[&one, &two]).run(&driver(shared_data()).await).await;
-    assert_eq!(built.failure().cause, Cause::Dependencies, "{}", built.log);
+    let failure = built.failure();
+    assert_eq!(failure.cause, Cause::Dependencies, "{}", built.log);
+    let expected = "2 of 2 sources cannot be built on mini12-x86_64: script-1-1 lacks two (which two-1-1 would bring); two-1-1 \
+                    lacks one";
+    assert_eq!(failure.message, expected);
+}
+
+#[tokio::test]
+async fn sources_are_built_in_the_order_that_they_need_each_other_in() {
+    let named = |name: &str, needs: &str| {
+        let preamble = if needs.is_empty() { String::new() } else { format!("BuildRequires: {needs}") };
+        script(&[("PREAMBLE", &preamble)])
+            .replace("Name: script", &format!("Name: {name}"))
+            .replace("/script", &format!("/{name}"))
+    };
+    let specs = [named("top", "middle, bottom"), named("middle", "bottom"), named("bottom", "")];
+    let specs: Vec<&str> = specs.iter().map(String::as_str).collect();
+    let built = Build::new("mini12", &specs).run(&driver(shared_data()).await).await;
+    assert_eq!(built.packages().len(), 6, "{}", built.log);
+    let told: Vec<&str> = built.log.lines().filter(|line| line.starts_with("[farm] source ")).collect();
+    assert_eq!(told, ["[farm] source 3 of 3", "[farm] source 2 of 3", "[farm] source 1 of 3"]);
+}
+
+#[tokio::test]
+async fn of_each_source_that_cannot_be_built_is_told_what_it_lacks_and_which_are_a_cycle() {
+    let named = |name: &str, needs: &str| {
+        let preamble = format!("BuildRequires: {needs}");
+        script(&[("PREAMBLE", &preamble)])
+            .replace("Name: script", &format!("Name: {name}"))
+            .replace("/script", &format!("/{name}"))
+    };
+    let specs = [named("egg", "hen"), named("good", "bash"), named("hen", "egg"), named("poor", "no-such-thing >= 2")];
+    let specs: Vec<&str> = specs.iter().map(String::as_str).collect();
+    let built = Build::new("mini12", &specs).run(&driver(shared_data()).await).await;
+    let failure = built.failure();
+    assert_eq!((failure.cause, failure.stage), (Cause::Dependencies, Stage::Dependencies));
+    let expected = [
+        "egg-1-1 lacks hen (which hen-1-1 would bring)",
+        "hen-1-1 lacks egg (which egg-1-1 would bring)",
+        "poor-1-1 lacks no-such-thing >= 2",
+        "egg-1-1, hen-1-1 are a cycle: each waits for another's result",
+    ];
+    assert_eq!(failure.message, format!("3 of 4 sources cannot be built on mini12-x86_64: {}", expected.join("; ")));
+    let told: Vec<&str> = failure.excerpt.iter().filter_map(|line| line.text.strip_prefix("[farm] ")).collect();
+    assert_eq!(told, expected);
 }

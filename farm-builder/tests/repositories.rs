@@ -9,8 +9,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{Build, SMALL, driver, platform, script};
-use farm_api::recipe::Recipe;
+use common::{Build, SMALL, driver, platform, script, shared_data};
+use farm_api::recipe::{Recipe, Repository};
 use farm_types::Cause;
 
 /// A web server with the packages of `mini12`, until dropped.
@@ -21,8 +21,15 @@ impl Server {
         let mut recipe = platform("mini12");
         let repository = &mut recipe.repositories[0];
         let folder = repository.baseurl.as_deref().unwrap().strip_prefix("file://").unwrap().to_owned();
+        let (server, url) = Self::of(&folder);
+        repository.baseurl = Some(url);
+        (server, recipe)
+    }
+
+    /// A web server with the files of a folder, and its address.
+    fn of(folder: &str) -> (Self, String) {
         let mut child = Command::new("python3")
-            .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", &folder])
+            .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", folder])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -30,8 +37,7 @@ impl Server {
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let port: u16 = line.split_whitespace().skip_while(|word| *word != "port").nth(1).unwrap().parse().unwrap();
-        repository.baseurl = Some(format!("http://127.0.0.1:{port}/"));
-        (Self(child), recipe)
+        (Self(child), format!("http://127.0.0.1:{port}/"))
     }
 }
 
@@ -65,4 +71,58 @@ async fn packages_come_over_the_network_and_are_kept_for_the_next_build() {
     let error = build.run(&driver).await.result.unwrap_err();
     assert_eq!(error.cause, Cause::Chroot, "{error}");
     assert!(error.message.contains("repository"), "{error}");
+}
+
+/// A repository with one package, `thing`, whose file says which edition it is.
+fn thing(folder: &std::path::Path, version: &str) -> (Server, String) {
+    let top = format!("_topdir {}", folder.display());
+    let spec = script(&[("INSTALL", &format!("echo edition {version} > %{{buildroot}}/usr/share/script/file"))]);
+    let spec = spec.replace("Name: script", "Name: thing").replace("Version: 1", &format!("Version: {version}"));
+    let file = folder.join("thing.spec");
+    std::fs::write(&file, spec).unwrap();
+    let made = Command::new("rpmbuild").args(["-bb", "--define", &top]).arg(&file).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let repository = folder.join("RPMS");
+    let indexed = Command::new("createrepo_c").arg("-q").arg(&repository).status().unwrap();
+    assert!(indexed.success());
+    Server::of(repository.to_str().unwrap())
+}
+
+fn extra(name: &str, url: &str, priority: u16) -> Repository {
+    let text = format!("name = '{name}'\nbaseurl = '{url}'\ngpgcheck = false\npriority = {priority}");
+    toml::from_str(&text).unwrap()
+}
+
+#[tokio::test]
+async fn a_build_installs_from_repositories_of_its_own_by_priority_and_no_other_build_has_them() {
+    let driver = driver(shared_data()).await;
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ((_one, old), (_two, new)) = (thing(old.path(), "1"), thing(new.path(), "2"));
+    let spec = script(&[("PREAMBLE", "BuildRequires: thing"), ("BUILD", "cat /usr/share/script/file")]);
+    for (priorities, edition) in [((10, 90), "edition 1"), ((90, 10), "edition 2"), ((99, 99), "edition 2")] {
+        let mut build = Build::new("mini12", &[&spec]);
+        build.request.repositories =
+            vec![extra("farm-job-1", &old, priorities.0), extra("farm-job-2", &new, priorities.1)];
+        let built = build.run(&driver).await;
+        assert_eq!(built.packages().len(), 2, "{}", built.log);
+        assert!(built.log.lines().any(|line| line == edition), "{edition}: {}", built.log);
+    }
+    let built = Build::new("mini12", &[&spec]).run(&driver).await;
+    assert!(built.failure().message.contains("cannot provide: thing"), "{:?}", built.failure());
+}
+
+#[tokio::test]
+async fn a_repository_of_the_jobs_own_that_is_away_is_the_jobs_fault() {
+    let driver = driver(shared_data()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url) = thing(folder.path(), "1");
+    drop(server);
+    let mut build = Build::new("mini12", &[&script(&[("PREAMBLE", "BuildRequires: thing")])]);
+    build.request.repositories = vec![extra("farm-job-1", &url, 99)];
+    let built = build.run(&driver).await;
+    // Nobody but the job's own person can do something about it.
+    let failure = built.failure();
+    assert_eq!(failure.cause, Cause::Dependencies, "{failure:?}");
+    let expected = format!("the repository {url} that the job names cannot be used: ");
+    assert!(failure.message.starts_with(&expected), "{failure:?}");
 }

@@ -4,7 +4,7 @@ use diesel::{
     Connection, OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{Array, BigInt, Binary, Bool, Integer, Jsonb, Nullable, Text},
 };
-use farm_api::{error::Reason, recipe::Recipe};
+use farm_api::{error::Reason, options::BuildOptions, recipe::Recipe};
 use farm_types::{BucketName, Class, Digest, JobId, JobKey, PlatformName, TaskId};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,8 @@ pub struct Submission {
     pub network: bool,
     /// The task with whose packages it is to be built.
     pub like: Option<TaskId>,
+    /// What is asked of the builds.
+    pub options: BuildOptions,
     /// What the submitter calls each file, and its digest.
     pub sources: Vec<(String, Digest)>,
 }
@@ -70,7 +72,7 @@ fn hand_in(conn: &mut PgConnection, new: &Submission) -> Result<(JobId, bool)> {
     let query = sql_query(concat!(
         "SELECT * FROM farm.submit(",
         actor!(),
-        ", $4, $5, $6, $7, $8::farm.class, $9, $10, $11, $12, $13, $14)"
+        ", $4, $5, $6, $7, $8::farm.class, $9, $10, $11, $12, $13, $14, $15)"
     ));
     let row: Submitted = bind!(query, new.actor)
         .bind::<Text, _>(new.key.as_str())
@@ -84,6 +86,7 @@ fn hand_in(conn: &mut PgConnection, new: &Submission) -> Result<(JobId, bool)> {
         .bind::<Bool, _>(new.network)
         .bind::<Array<Text>, _>(names)
         .bind::<Array<Binary>, _>(digests)
+        .bind::<Jsonb, _>(serde_json::to_value(&new.options)?)
         .get_result(conn)?;
     Ok((JobId(row.o_job), row.o_created))
 }
@@ -98,6 +101,9 @@ pub struct UndecidedJob {
     /// Whether its builds want the network.
     #[serde(default)]
     pub network: bool,
+    /// What is asked of its builds.
+    #[serde(default)]
+    pub options: BuildOptions,
     /// Its sources.
     pub sources: Vec<UndecidedSource>,
 }
@@ -216,7 +222,8 @@ fn undecided(conn: &mut PgConnection, id: i64) -> Result<UndecidedJob> {
     let job = documents(
         conn,
         sql_query(
-            "SELECT jsonb_build_object('id', j.id, 'targets', j.targets, 'network', j.network, 'sources', (
+            "SELECT jsonb_build_object('id', j.id, 'targets', j.targets, 'network', j.network,
+               'options', j.options, 'sources', (
                SELECT jsonb_agg(jsonb_build_object('position', s.position, 'file_name', s.file_name,
                  'digest', encode(s.digest, 'hex'), 'size', b.size) ORDER BY s.position)
                FROM farm.source s JOIN farm.blob b ON b.digest = s.digest WHERE s.job_id = j.id)) AS document

@@ -7,6 +7,7 @@ use diesel::{
 };
 use farm_api::{
     access::{GrantInfo, Group, Limits, Person},
+    limits::Limits as BuildLimits,
     people::{Bucket, Keep},
     recipe::Recipe,
 };
@@ -190,6 +191,32 @@ pub fn person(conn: &mut PgConnection, principal: &str) -> Result<Option<Person>
 pub fn limits(conn: &mut PgConnection) -> Result<Limits> {
     let query = sql_query("SELECT to_jsonb(l) - 'only_row' AS document FROM farm.limits l");
     document(conn, query)?.ok_or_else(|| DbError::Data("the row with everybody's limits is gone".to_owned()))
+}
+
+/// What one build of a person may use up, or for `None` one of everybody of whom nothing else is said; and which of these bounds are
+/// the person's own.
+pub fn build_limits(conn: &mut PgConnection, principal: Option<&str>) -> Result<(BuildLimits, BuildLimits)> {
+    let query = sql_query(
+        "SELECT jsonb_build_array(farm.build_limits_of(p.id), coalesce(
+             (SELECT l.limits FROM farm.build_limits l WHERE l.person_id IS NOT DISTINCT FROM p.id), '{}')) AS document
+         FROM (SELECT CASE WHEN $1 IS NOT NULL THEN farm.known_person($1) END AS id) p",
+    );
+    let query = query.bind::<Nullable<Text>, _>(principal);
+    document(conn, query)?.ok_or_else(|| DbError::Data("the bounds of builds are gone".to_owned()))
+}
+
+/// Sets what one build of a person may use up, or for `None` one of everybody. What is `None` is not bounded: of a person, as for
+/// everybody.
+pub fn put_build_limits(
+    conn: &mut PgConnection,
+    actor: &Actor,
+    principal: Option<&str>,
+    limits: &BuildLimits,
+) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.put_build_limits(", actor!(), ", $4, $5)"));
+    let query = bind!(query, actor).bind::<Nullable<Text>, _>(principal);
+    query.bind::<Jsonb, _>(serde_json::to_value(limits)?).execute(conn)?;
+    Ok(())
 }
 
 /// Sets the limits of a person, or for `None` those of everybody. A limit that is `None`: of a person, that of everybody; of

@@ -67,6 +67,7 @@ pub fn platform(conn: &mut PgConnection, name: &str) -> PlatformName {
         gpgcheck: false,
         gpgkey: None,
         priority: None,
+        enabled: true,
     };
     let recipe = Recipe {
         name: name.clone(),
@@ -79,6 +80,8 @@ pub fn platform(conn: &mut PgConnection, name: &str) -> PlatformName {
         network: false,
         timeout_seconds: None,
         weight: None,
+        limits: Default::default(),
+        buckets: Vec::new(),
     };
     operator::put_platform(conn, &operator(), &recipe).unwrap();
     name
@@ -195,6 +198,7 @@ pub fn submission(conn: &mut PgConnection, principal: &str) -> Submission {
         after: None,
         network: false,
         like: None,
+        options: Default::default(),
         sources: vec![("hello-1-1.src.rpm".to_owned(), source)],
     }
 }

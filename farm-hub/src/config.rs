@@ -58,6 +58,9 @@ pub struct Config {
     /// The longest log of an attempt that is taken, unpacked; 256 MiB by default.
     #[serde(default = "max_log_bytes")]
     pub max_log_bytes: u64,
+    /// Where the publisher puts the repositories of buckets, for jobs whose builds install from them; without, there are no such builds.
+    #[serde(default)]
+    pub repositories: Option<PathBuf>,
     /// Where to listen.
     pub http: HttpConfig,
     /// Where the blobs are.

@@ -96,14 +96,17 @@ async fn give_back(hub: Shared, builder: BuilderId, keys: Vec<LeaseKey>) {
 }
 
 fn lease(task: ClaimedTask) -> Lease {
+    let limits = task.recipe.limits.lowest(task.options.limits).lowest(task.limits);
     Lease {
         key: task.key,
         job: task.job,
         recipe: task.recipe,
         sources: task.sources,
-        timeout_seconds: task.timeout_seconds,
+        timeout_seconds: limits.timeout_seconds.map_or(task.timeout_seconds, |most| most.min(task.timeout_seconds)),
         network: task.network,
         like: task.like,
         weight: task.weight,
+        options: task.options,
+        limits,
     }
 }

@@ -65,6 +65,10 @@ label_enum! {
         Class = "class",
         /// Let builds use the network, where the platform allows it.
         Network = "network",
+        /// Define macros and set build conditions for one's builds.
+        Define = "define",
+        /// Let builds install from repositories that are not the farm's.
+        External = "external",
         /// Cancel and retry the jobs of others.
         Change = "change",
         /// Administer builders.

@@ -19,7 +19,10 @@ pub use digest::{Digest, ParseDigestError};
 pub use ids::{ArtifactId, AttemptNumber, BuilderId, JobId, ParseIdError, PersonId, SourceId, TaskId};
 pub use label::UnknownLabel;
 pub use lease::{LeaseKey, LeaseToken, ParseLeaseError};
-pub use names::{BucketName, BuilderName, FileName, GroupName, JobKey, NameError, PlatformName};
+pub use names::{
+    BucketName, BuilderName, Condition, FileName, GroupName, JobKey, MacroName, MacroValue, NameError, PlatformName,
+    RepositoryName,
+};
 pub use outcome::{Cause, Outcome, Stage};
 pub use size::{ParseSizeError, Size};
 pub use state::{ArtifactKind, BuilderState, Class, JobState, Progress, TaskState};

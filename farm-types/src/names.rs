@@ -80,6 +80,18 @@ name!(/// Name of one file, fit for a URL (percent-encoded) and for a disk: no p
     FileName, "file name",
     "it takes 1 to 255 bytes without slashes and control characters, and no dot or dash in front", is_file_name);
 
+name!(/// Name of a macro that a job defines for its builds. rpm takes other names too; these are those it takes everywhere.
+    MacroName, "name of a macro",
+    "it takes 3 to 64 letters, digits and underscores, and no digit in front", is_macro);
+name!(/// What a macro stands for: one line, with every bracket closed, as rpm wants it.
+    MacroValue, "value of a macro",
+    "it takes at most 1000 bytes on one line, with every bracket that it opens closed", is_macro_value);
+name!(/// Name of a build condition, as in `%bcond_with NAME`. It becomes part of a macro's name, so it has the same letters.
+    Condition, "build condition", "it takes 1 to 50 letters, digits and underscores", is_condition);
+name!(/// What a platform's recipe calls one of its repositories.
+    RepositoryName, "repository name", "it takes 1 to 50 letters, digits, dots, colons, dashes and underscores",
+    is_repository);
+
 impl PlatformName {
     /// The release, `f13` of `f13-x86_64`.
     pub fn release(&self) -> &str {
@@ -113,6 +125,41 @@ fn is_key(text: &str) -> bool {
     (1..=50).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }
 
+fn is_macro(text: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    (3..=64).contains(&text.len()) && text.chars().all(letter) && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn is_macro_value(text: &str) -> bool {
+    text.len() <= 1000 && !text.chars().any(char::is_control) && closes_its_brackets(text)
+}
+
+/// rpm reads a value until every bracket is closed, and finds none that ends within the line else.
+fn closes_its_brackets(text: &str) -> bool {
+    let (mut braces, mut rounds) = (0_u32, 0_u32);
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => drop(rest.next()),
+            '{' => braces += 1,
+            '}' => braces = braces.saturating_sub(1),
+            '(' => rounds += 1,
+            ')' => rounds = rounds.saturating_sub(1),
+            _ => {}
+        }
+    }
+    braces == 0 && rounds == 0
+}
+
+fn is_condition(text: &str) -> bool {
+    (1..=50).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn is_repository(text: &str) -> bool {
+    (1..=50).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':'))
+}
+
 fn is_file_name(text: &str) -> bool {
     (1..=255).contains(&text.len())
         && !text.starts_with(['.', '-'])
@@ -137,6 +184,22 @@ mod tests {
         }
         for good in ["hello-1.0-1.x86_64.rpm", "parallel-%{ver}-1.noarch.rpm", "a b+c^d~e", "%", "ü"] {
             assert!(good.parse::<FileName>().is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn what_rpm_would_read_otherwise_is_no_macro() {
+        for bad in ["ab", "1abc", "a-b", "a b", "abc(x)", "%abc", "äbc", &"x".repeat(65)] {
+            assert!(bad.parse::<MacroName>().is_err(), "{bad:?}");
+        }
+        for bad in ["two\nlines", "{", "%{x", "(", "%(echo", "a\0", &"x".repeat(1001)] {
+            assert!(bad.parse::<MacroValue>().is_err(), "{bad:?}");
+        }
+        for good in ["", "1", "%{?x:y}(z)", "; rm -rf / \"'", "\\{", ") }", "ü"] {
+            assert!(good.parse::<MacroValue>().is_ok(), "{good:?}");
+        }
+        for bad in ["", "a.b", "a+b", "a-b", "--nodeps", "a b"] {
+            assert!(bad.parse::<Condition>().is_err(), "{bad:?}");
         }
     }
 

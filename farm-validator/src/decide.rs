@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use farm_api::error::Reason;
+use farm_api::{error::Reason, options::ExtraRepository};
 use farm_db::intake::{Decision, ReadSource, UndecidedJob, UndecidedSource, ValidatorPlatform};
 use farm_rpm::{SourcePackage, SourceReport};
 use farm_types::{PlatformChoice, PlatformName, TargetList};
@@ -24,6 +24,7 @@ pub(crate) fn decide(job: &UndecidedJob, reports: Vec<SourceReport>, platforms: 
     let chosen = choose(&job.targets, platforms, &mut reasons);
     let chosen = leave_out_forbidden(&job.targets, chosen, platforms, &mut reasons);
     reasons.extend(without_network(job, &chosen, platforms));
+    reasons.extend(without_repository(job, &chosen, platforms));
     let fit = leave_out_foreign(&chosen, &packages, &mut reasons, &mut warnings);
     if !reasons.is_empty() {
         return Decision::Reject(reasons);
@@ -127,6 +128,29 @@ fn without_network(job: &UndecidedJob, chosen: &[PlatformName], platforms: &[Val
     let refuse =
         |name| of_job("no_network", format!("{name} gives builds no network; its recipe does not say network = true"));
     chosen.iter().filter(lacks).map(refuse).collect()
+}
+
+/// A repository that a job names by the name that platforms have for it has to be one of each platform's.
+fn without_repository(job: &UndecidedJob, chosen: &[PlatformName], platforms: &[ValidatorPlatform]) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let named = job.options.repositories.iter().filter_map(|repository| match repository {
+        ExtraRepository::Named { name } => Some(name),
+        ExtraRepository::External { .. } => None,
+    });
+    for name in named {
+        for platform in platforms.iter().filter(|platform| chosen.contains(&platform.name)) {
+            let known: Vec<&str> = platform.recipe.repositories.iter().map(|known| known.name.as_str()).collect();
+            if !known.contains(&name.as_str()) {
+                let message = format!(
+                    "{} has no repository “{name}”; its recipe knows {}",
+                    platform.name,
+                    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+                );
+                reasons.push(of_job("unknown_repository", message));
+            }
+        }
+    }
+    reasons
 }
 
 /// Platforms that a source is not meant for are left out; when none remains, the job is refused.

@@ -14,10 +14,11 @@ DEFAULT_MIRROR = "http://deb.debian.org/debian"
 class Apt:
     """apt of one suite, with everything it writes below one folder."""
 
-    def __init__(self, folder: Path, suite: str, mirror: str | None, kind: str = "deb") -> None:
+    def __init__(self, folder: Path, suite: str, mirror: str | None, kind: str = "deb", arch: str = "amd64") -> None:
         """`kind` is `deb` for binary packages, `deb-src` for source packages."""
         self.folder = folder
         self.suite = suite
+        self.arch = arch
         self.debs = folder / "debs"
         for part in ("state/lists/partial", "cache/archives/partial", "debs"):
             (folder / part).mkdir(parents=True, exist_ok=True)
@@ -34,6 +35,8 @@ Dir::Cache::pkgcache "pkgcache.bin";
 Dir::Cache::srcpkgcache "srcpkgcache.bin";
 Dir::Etc::sourcelist "{folder}/sources.list";
 Dir::Etc::sourceparts "-";
+APT::Architecture "{arch}";
+APT::Architectures {{ "{arch}"; }};
 Acquire::Languages "none";
 Acquire::PDiffs "false";
 Acquire::Retries "3";
@@ -57,7 +60,7 @@ APT::Sandbox::User "";
         """Every package of the suite, by name."""
         command = self.command("apt-cache", "dumpavail")
         text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=_env())
-        index = {package.name: package for package in packages(text.stdout)}
+        index = {package.name: package for package in packages(text.stdout, self.arch)}
         if not index:
             raise Failure(f"The index of {self.suite} is empty: see {self.folder}/update.log")
         return index

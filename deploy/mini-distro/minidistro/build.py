@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .apt import Apt
 from .closure import closure
-from .contents import BASE, DEVEL
+from .contents import BASE, COMPILER, DEVEL
 from .cut import cut
 from .progress import Progress
 from .skeleton import add_skeleton
@@ -16,10 +16,10 @@ from .tree import Tree
 
 def build(suite: Suite, into: Path, apt: Apt, progress: Progress) -> None:
     """Make the repository `into/repo`; what is only needed meanwhile is removed again."""
-    progress.say(f"making {suite.release} from Debian {suite.debian}")
+    progress.say(f"making {suite.name} from Debian {suite.debian}")
     apt.update(progress)
     index = apt.index()
-    chosen = closure(index, BASE + DEVEL)
+    chosen = closure(index, BASE + (DEVEL if suite.whole else COMPILER))
     packages = [one.package for one in chosen]
     progress.say(f"index read: {len(chosen)} of {len(index)} packages needed")
     fetched = apt.download(packages, progress)
@@ -35,7 +35,7 @@ def build(suite: Suite, into: Path, apt: Apt, progress: Progress) -> None:
 
     spec = write_spec(work, suite, tree, chosen, own)
     repo = into / "repo"
-    count = cut(spec, tree.root, repo, work, progress)
+    count = cut(suite, spec, tree.root, repo, work, progress)
     shutil.rmtree(work)
     size = sum(file.stat().st_size for file in repo.iterdir())
     progress.say(f"made: {count} packages, {size / 1e6:.0f} MB")

@@ -26,12 +26,12 @@ def default_folder() -> Path:
 
 def provide(suite: Suite, folder: Path, mirror: str | None, keep_debs: bool) -> Path:
     """Make the platform unless an up-to-date one is there; the path of its recipe."""
-    made = folder / suite.release
+    made = folder / suite.name
     stamp = _stamp(suite)
-    progress = Progress(suite.release)
+    progress = Progress(suite.name)
     if not _is_current(made, stamp):
         folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder / f".{suite.release}.lock", progress):
+        with _lock(folder / f".{suite.name}.lock", progress):
             if not _is_current(made, stamp):  # another run may have made it meanwhile
                 _make(suite, folder, made, stamp, mirror, keep_debs, progress)
     return made / "platform.toml"
@@ -46,15 +46,15 @@ def _make(
     keep_debs: bool,
     progress: Progress,
 ) -> None:
-    aside = folder / f".{suite.release}.new"
+    aside = folder / f".{suite.name}.new"
     shutil.rmtree(aside, ignore_errors=True)  # what an interrupted run left
     aside.mkdir()
     # Kept until the platform is there: an interrupted download goes on where it stopped.
-    downloads = folder / f".{suite.release}.apt"
-    build(suite, aside, Apt(downloads, suite.debian, mirror), progress)
+    downloads = folder / f".{suite.name}.apt"
+    build(suite, aside, Apt(downloads, suite.debian, mirror, arch=suite.debian_arch), progress)
     (aside / "platform.toml").write_text(recipe(suite, made / "repo"))
     (aside / "stamp").write_text(stamp)
-    old = folder / f".{suite.release}.old"
+    old = folder / f".{suite.name}.old"
     shutil.rmtree(old, ignore_errors=True)
     if made.exists():
         made.rename(old)

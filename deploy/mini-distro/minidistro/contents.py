@@ -14,6 +14,9 @@ DEVEL = """
     libexpat1-dev libpopt-dev libssl-dev libcap-dev libacl1-dev libselinux1-dev
 """.split()
 
+# What a platform has that is there to show that its architecture is built for.
+COMPILER = "gcc libc6-dev".split()
+
 # Never packaged: helpers of maintainer scripts, Debian's own management, heavy options.
 DROP = frozenset(
     """
@@ -89,6 +92,6 @@ LEFT_OUT = (
     r"^usr/share/(doc|man|info|locale|lintian|bug|doc-base|bash-completion|gdb|gcc/python|menu"
     r"|applications|icons|pixmaps|perl5/debconf|zoneinfo|common-licenses)(/|$)"
     r"|^etc/(cron|init\.d|default|pam\.d|apt|logrotate)"
-    r"|^usr/bin/(x86_64-linux-gnu-)?(lto-dump|gp-|gprofng|dwp|gcov-tool|gcov-dump)"
+    r"|^usr/bin/((x86_64|i686)-linux-gnu-)?(lto-dump|gp-|gprofng|dwp|gcov-tool|gcov-dump)"
     r"|^usr/lib/systemd|^usr/lib/python3/dist-packages/.*/tests/"
 )

@@ -57,11 +57,11 @@ class Evr:
         return f"{self.epoch}:" if self.epoch else ""
 
 
-def packages(index: str) -> Iterator[Package]:
+def packages(index: str, arch: str) -> Iterator[Package]:
     """The packages of an index that suit the architecture."""
     for block in index.split("\n\n"):
         fields = _fields(block)
-        if fields.get("Architecture") in ("amd64", "all"):
+        if fields.get("Architecture") in (arch, "all"):
             needs = [fields[key] for key in ("Pre-Depends", "Depends") if key in fields]
             yield Package(
                 name=fields["Package"],

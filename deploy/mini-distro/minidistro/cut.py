@@ -5,10 +5,10 @@ from pathlib import Path
 
 from .progress import Progress
 from .spec import SOURCE_DATE_EPOCH
-from .suites import ARCH
+from .suites import Suite
 
 
-def cut(spec: Path, root: Path, repo: Path, work: Path, progress: Progress) -> int:
+def cut(suite: Suite, spec: Path, root: Path, repo: Path, work: Path, progress: Progress) -> int:
     """Write the RPMs that the spec describes, and their index; the number of packages."""
     repo.mkdir()
     definitions = {
@@ -17,7 +17,7 @@ def cut(spec: Path, root: Path, repo: Path, work: Path, progress: Progress) -> i
         # The step before %install would remove the build root.
         "__spec_install_pre": "%{nil}",
     }
-    command = ["rpmbuild", "-bb", "--buildroot", str(root), "--target", ARCH]
+    command = ["rpmbuild", "-bb", "--buildroot", str(root), "--target", suite.arch]
     for name, value in definitions.items():
         command += ["--define", f"{name} {value}"]
     # A home of its own: the macros of the user who runs this must not take part.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .contents import BASE
-from .suites import ARCH, Suite
+from .suites import Suite
 from .tree import Tree
 
 _MACROS = Path(__file__).with_name("macros.mini")
@@ -43,9 +43,15 @@ def add_skeleton(tree: Tree, suite: Suite) -> list[OwnPackage]:
     _filesystem(tree)
     _release(tree, suite)
     macros = _MACROS.read_text()
-    macros = macros.replace("@DIST@", suite.dist).replace("@VERSION@", suite.version)
+    for word, value in {
+        "@DIST@": suite.dist,
+        "@VERSION@": suite.version,
+        "@ARCH@": suite.arch,
+        "@LIBDIR@": suite.libdir,
+    }.items():
+        macros = macros.replace(word, value)
     tree.put("mini-rpm-config", "etc/rpm/macros.mini", macros)
-    flags = f"optflags: {ARCH} -O2 -g -fstack-protector-strong\n"
+    flags = f"optflags: {suite.arch} -O2 -g -fstack-protector-strong\n"
     tree.put("mini-rpm-config", "etc/rpmrc", flags)
     releases = ["fedora-release", "fedora-release-common", "redhat-release", "system-release"]
     configs = ["redhat-rpm-config", "system-rpm-config", "epel-rpm-macros", "fedora-rpm-macros",

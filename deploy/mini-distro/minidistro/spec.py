@@ -41,7 +41,7 @@ Never built itself: its subpackages are the distribution.
 # As glibc does on Fedora: refresh the linker cache after a transaction that brought libraries.
 _TRIGGERS = {
     "libc-bin": """\
-%transfiletriggerin -n libc-bin -P 2000000 -- /usr/lib64
+%transfiletriggerin -n libc-bin -P 2000000 -- /usr/lib /usr/lib64
 /usr/sbin/ldconfig || :
 """
 }

@@ -11,6 +11,24 @@ class Suite:
     release: str  # the platform's release: what a user gives as target
     debian: str  # the suite's code name
     version: str
+    arch: str = "x86_64"
+    # Whether it has all that packages ask for, or just a compiler.
+    whole: bool = True
+
+    @property
+    def name(self) -> str:
+        """What it is called here: its release, with the architecture where that is not the usual one."""
+        return self.release if self.arch == "x86_64" else f"{self.release}-{self.arch}"
+
+    @property
+    def debian_arch(self) -> str:
+        """What Debian calls the architecture."""
+        return {"x86_64": "amd64", "i686": "i386"}[self.arch]
+
+    @property
+    def libdir(self) -> str:
+        """Where packages put libraries."""
+        return "/usr/lib64" if self.arch == "x86_64" else "/usr/lib"
 
     @property
     def dist(self) -> str:
@@ -19,24 +37,23 @@ class Suite:
 
 
 SUITES = {
-    suite.release: suite
+    suite.name: suite
     for suite in (
         Suite("mini12", "bookworm", "12"),
         Suite("mini13", "trixie", "13"),
+        Suite("mini12", "bookworm", "12", arch="i686", whole=False),
     )
 }
-
-ARCH = "x86_64"
 
 
 def recipe(suite: Suite, repo: Path) -> str:
     """The text of the recipe for `farm-admin platform add`."""
     return f"""\
-name = "{suite.release}-{ARCH}"
+name = "{suite.release}-{suite.arch}"
 release = "{suite.release}"
-arch = "{ARCH}"
+arch = "{suite.arch}"
 description = "Mini Linux {suite.version}, made from Debian {suite.debian}"
-auto = true
+auto = {str(suite.whole).lower()}
 base = ["buildsys-build", "gcc"]
 
 [[repository]]

@@ -16,6 +16,8 @@ Rights:
   build:PLATFORM  build on a platform
   class:CLASS     hand in jobs of a class: urgent, normal, background
   network         let builds use the network, where the platform allows it
+  define          define macros and set build conditions for one's builds
+  external        let builds install from repositories that are not the farm's
   change          cancel and retry the jobs of others
   builders, platforms, buckets   administer these
   admin           everything

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod bucket;
+mod build_limit;
 pub(crate) mod builder;
 pub(crate) mod check;
 pub(crate) mod doctor;

@@ -6,6 +6,7 @@ use farm_api::access::Person;
 use farm_db::operator;
 
 use super::{
+    build_limit::{self, BuildLimitArgs},
     connect,
     limit::{self, LimitArgs},
     operator_account, who,
@@ -34,6 +35,8 @@ pub(crate) enum UserCommand {
     },
     /// Show or set what a person, or everybody, may use up
     Limit(LimitArgs),
+    /// Show or set what each build of a person, or of everybody, may use up
+    BuildLimit(BuildLimitArgs),
 }
 
 pub(crate) fn run(farm: &FarmArgs, command: UserCommand) -> anyhow::Result<()> {
@@ -42,6 +45,7 @@ pub(crate) fn run(farm: &FarmArgs, command: UserCommand) -> anyhow::Result<()> {
     match command {
         UserCommand::List => list(farm, &operator::persons(&mut conn)?)?,
         UserCommand::Limit(args) => limit::run(farm, &mut conn, &args)?,
+        UserCommand::BuildLimit(args) => build_limit::run(farm, &mut conn, &args)?,
         UserCommand::Add { principal } => match operator::person(&mut conn, &principal)? {
             Some(known) if !known.enabled => {
                 bail!("{principal} was shut out; `farm-admin user enable {principal}` lets that person in again")

@@ -31,7 +31,7 @@ impl Facts<'_> {
     pub(crate) fn write(&self, daemon: Daemon) -> anyhow::Result<()> {
         let table = match daemon {
             Daemon::Web => self.web_config(),
-            Daemon::Hub => self.served("hub", "farm_hub", &self.hub),
+            Daemon::Hub => self.hub_config(),
             Daemon::Validator => self.stored("validator", "farm_validator"),
             Daemon::Janitor => self.stored("janitor", "farm_janitor"),
             Daemon::Publisher => self.publisher_config(),
@@ -62,6 +62,12 @@ impl Facts<'_> {
     fn web_config(&self) -> Table {
         let mut table = self.served("web", "farm_web", &self.web);
         put(&mut table, "local_user", &self.local_user);
+        put(&mut table, "repositories", self.layout.repositories());
+        table
+    }
+
+    fn hub_config(&self) -> Table {
+        let mut table = self.served("hub", "farm_hub", &self.hub);
         put(&mut table, "repositories", self.layout.repositories());
         table
     }

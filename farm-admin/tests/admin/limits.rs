@@ -45,6 +45,28 @@ fn a_limit_that_is_not_named_stays_as_it_is_until_all_are_reset() {
 }
 
 #[test]
+fn what_a_build_may_use_up_is_set_by_word_for_one_or_for_everybody() {
+    let db = known();
+    let bound = |more: &[&str]| json(on(&db).args(["user", "build-limit", ALICE, "--json"]).args(more));
+    assert_eq!(bound(&[]), json!({}));
+    printed(on(&db).args(["user", "build-limit", "--everybody", "-l", "memory=4G", "-l", "processes=500"]));
+    let (gib, both) = (1u64 << 30, ["--limit", "memory=8G", "--limit", "time=1h"]);
+    let expected = json!({ "timeout_seconds": 3600, "memory_bytes": 8 * gib, "processes": 500 });
+    assert_eq!(bound(&both), expected);
+    assert_eq!(
+        printed(on(&db).args(["user", "build-limit", ALICE])),
+        "LIMIT OF A BUILD  AT MOST  SET FOR\n\
+         timeout_seconds   3600     this person\n\
+         memory_bytes      8.0 GiB  this person\n\
+         processes         500      everybody\n"
+    );
+    assert_eq!(bound(&["--reset"]), json!({ "memory_bytes": 4 * gib, "processes": 500 }));
+    for wrong in ["memory=0", "memory", "speed=1"] {
+        misused(on(&db).args(["user", "build-limit", ALICE, "--limit", wrong]));
+    }
+}
+
+#[test]
 fn a_limit_that_was_set_is_the_one_that_refuses() {
     let db = known();
     printed(on(&db).args(["user", "limit", ALICE, "--jobs-waiting", "1"]));

@@ -97,6 +97,9 @@ impl Site {
             limits: BuildLimits::default(),
             network: false,
             like: None,
+            options: Default::default(),
+            repositories: Vec::new(),
+            remarks: Vec::new(),
         };
         let need =
             |name: &str| Dependency { name: name.to_owned(), flags: rpm::DependencyFlags::ANY, evr: String::new() };

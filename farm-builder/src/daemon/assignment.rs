@@ -16,6 +16,7 @@ use super::{
     config::Config,
     courier::{Courier, Spool},
     delivery::Delivery,
+    extras::{Extras, Trouble},
     hub::{Hub, Setback, insist},
     limits, numbers,
     sources::{FetchError, fetch, fetch_like},
@@ -159,6 +160,16 @@ impl<D: Driver> Workshop<D> {
             Err(FetchError::Damaged(why)) => return fetch_failed(why),
             Err(FetchError::Disk(error)) => return fetch_failed(format!("the builder's own disk fails: {error}")),
         };
+        let extras = match Extras::find(&self.hub, lease, held.order.token()).await {
+            Ok(extras) => extras,
+            Err(Trouble::Hub(Setback::LeaseLost)) => {
+                held.order.give(Why::Gone(Outcome::Lost));
+                return End::Stopped;
+            }
+            Err(Trouble::Hub(Setback::Stopped)) => return End::Stopped,
+            Err(Trouble::Hub(Setback::Refused(error))) => return no_extras(error.to_string()),
+            Err(Trouble::Gone(why)) => return no_extras(why),
+        };
         let id = format!("{}-{}-{}", self.config.name, held.key.task, held.key.attempt);
         let request = match id.parse() {
             Ok(id) => BuildRequest {
@@ -169,6 +180,9 @@ impl<D: Driver> Workshop<D> {
                 limits: self.limits(lease),
                 network: lease.network,
                 like,
+                options: lease.options.clone(),
+                repositories: extras.repositories,
+                remarks: extras.remarks,
             },
             Err(error) => return fetch_failed(format!("cannot name the build's folder: {error}")),
         };
@@ -176,6 +190,7 @@ impl<D: Driver> Workshop<D> {
         if let Ok(report) = &report {
             numbers::built(report);
         }
+        drop(extras.relay);
         let Some(mut delivery) = Delivery::of(report) else { return End::Stopped };
         delivery.keep_record(folder, &lease.sources, held.key.task).await;
         End::Delivery(Box::new(delivery))
@@ -217,10 +232,16 @@ impl<D: Driver> Workshop<D> {
         }
     }
 
+    /// The lower of what the hub allows and of what this builder does.
     fn limits(&self, lease: &Lease) -> BuildLimits {
         let asked = Limits { timeout_seconds: Some(lease.timeout_seconds), ..Limits::default() };
-        limits::of_build(&self.config, asked)
+        limits::of_build(&self.config, asked.lowest(lease.limits))
     }
+}
+
+fn no_extras(why: String) -> End {
+    let message = format!("the build cannot have the repositories that it is to install from: {why}");
+    End::Delivery(Box::new(Delivery::fault(Cause::Chroot, Stage::Fetch, message)))
 }
 
 fn fetch_failed(why: String) -> End {

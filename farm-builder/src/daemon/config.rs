@@ -49,7 +49,7 @@ pub struct Config {
     /// most.
     #[serde(default)]
     pub cache_bytes: Option<u64>,
-    /// Architectures to build for; by default this machine's.
+    /// Architectures to build for; by default this machine's, and i686 on an x86_64 whose kernel runs programs of 32 bits.
     #[serde(default = "arches")]
     pub arches: Vec<String>,
     /// How long builds may go on when the builder is told to end; then they are given back. 20 by default.
@@ -120,7 +120,7 @@ fn data() -> PathBuf {
 }
 
 fn arches() -> Vec<String> {
-    vec![rustix::system::uname().machine().to_string_lossy().into_owned()]
+    super::arches::of_this_host()
 }
 
 fn drain_seconds() -> u64 {

@@ -17,10 +17,11 @@ use farm_api::{
         Claim, Claimed, Finish, Hello, LEASE_HEADER, Leave, LogTaken, NewArtifact, Release, Renew, Renewed, StageBegan,
         Status, Wanted, Welcome,
     },
+    paths,
 };
 use farm_auth::Token;
 use farm_daemon::{Backoff, CancellationToken};
-use farm_types::{LeaseKey, Stage};
+use farm_types::{BucketName, LeaseKey, Stage};
 use reqwest::Method;
 use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
@@ -182,6 +183,16 @@ impl Hub {
         self.call(|hub| {
             let call = hub.get("hub/v1/record").header(LEASE_HEADER, &key.to_header());
             call.repeat(Repeat::Never).body(IDLE)
+        })
+        .await
+    }
+
+    /// A file of a bucket's repository, for the platform of the task.
+    pub async fn bucket(&self, key: &LeaseKey, bucket: &BucketName, path: &[&str]) -> Result<Bytestream, ClientError> {
+        let path: Vec<String> = path.iter().map(|part| paths::segment(part)).collect();
+        self.call(|hub| {
+            let call = hub.get(&format!("hub/v1/buckets/{bucket}/{}", path.join("/")));
+            call.header(LEASE_HEADER, &key.to_header()).repeat(Repeat::Never).body(IDLE)
         })
         .await
     }

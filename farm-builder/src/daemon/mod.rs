@@ -7,17 +7,22 @@
 //! - [`board`]: what is held, its renewal, and orders to stop;
 //! - [`courier`]: stages and log on their way to the hub;
 //! - [`delivery`]: results on their way to the hub;
+//! - [`arches`]: what this host can build for;
+//! - [`extras`], [`relay`]: repositories that a build has beside its platform's;
 //! - [`hub`]: the calls, and which failures are worth another try.
 
+mod arches;
 mod assignment;
 mod board;
 mod config;
 mod courier;
 mod delivery;
+mod extras;
 mod handover;
 mod hub;
 mod limits;
 mod numbers;
+mod relay;
 mod run;
 mod slots;
 mod sources;

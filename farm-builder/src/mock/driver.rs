@@ -277,6 +277,9 @@ mod tests {
             limits: BuildLimits { timeout: Duration::from_secs(600), ..BuildLimits::default() },
             network: false,
             like: None,
+            options: Default::default(),
+            repositories: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 

@@ -1,11 +1,12 @@
 //! One build: all sources of a request, in one folder of its own below `work/`.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use farm_rpm::Dependency;
 use farm_types::{Cause, Stage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use super::{
     files,
     helper::{Helpers, StepEnd},
     inventory::Inventories,
+    lineup::{self, Lack, Member},
     record::Chroots,
     results,
     source::Source,
@@ -63,6 +65,8 @@ pub struct Attempt<'a> {
     pub inventories: &'a Inventories,
     /// For the record.
     pub chroots: Chroots,
+    /// What the source that failed last needs and cannot have, as far as it is known by name.
+    pub missing: Vec<Dependency>,
 }
 
 impl Attempt<'_> {
@@ -76,6 +80,7 @@ impl Attempt<'_> {
             (true, false) => self.journal.say("the platform lets no build use the network any more").await,
             (false, _) => {}
         }
+        self.tell_what_is_asked().await;
         self.bring_sources().await?;
         let clock = farm_clock(self.cancel);
         let (tree, _used) = match &self.request.like {
@@ -96,23 +101,31 @@ impl Attempt<'_> {
     /// A source that lacks another's result goes to the back of the line, as long as there is progress.
     async fn build_all(&mut self) -> Result<Vec<BuiltFile>, End> {
         let count = self.request.sources.len();
-        let mut line: VecDeque<usize> = (1..=count).collect();
-        let (mut built, mut in_vain, mut round) = (Vec::new(), 0, 0);
+        let members = lineup::read(&self.request.sources);
+        let mut line = VecDeque::from(lineup::order(&members));
+        let (mut built, mut lacks, mut in_vain, mut round) = (Vec::new(), BTreeMap::new(), 0, 0);
         while let Some(position) = line.pop_front() {
             if count > 1 {
                 self.journal.of_source(u32::try_from(position).ok());
                 self.journal.say(&format!("source {position} of {count}")).await;
             }
             round += 1;
+            self.missing.clear();
             match Source::new(self, position, round).build().await {
                 Ok(files) => {
                     built.extend(files);
                     in_vain = 0;
+                    lacks.remove(&position);
                     if !line.is_empty() {
                         self.offer(&built).await?;
                     }
                 }
-                Err(End::Failed(failure)) if failure.cause == Cause::Dependencies && in_vain < line.len() => {
+                Err(End::Failed(failure)) if failure.cause == Cause::Dependencies && count > 1 => {
+                    let message = failure.message;
+                    lacks.insert(position, Lack { missing: std::mem::take(&mut self.missing), message });
+                    if in_vain == line.len() {
+                        return Err(self.stuck(&members, &lacks).await);
+                    }
                     self.journal.say(&format!("source {position} waits for what the others bring")).await;
                     in_vain += 1;
                     line.push_back(position);
@@ -121,6 +134,17 @@ impl Attempt<'_> {
             }
         }
         Ok(built)
+    }
+
+    /// There is no progress any more: says of each source that is left what it lacks.
+    async fn stuck(&mut self, members: &[Member], lacks: &BTreeMap<usize, Lack>) -> End {
+        let (message, lines) = lineup::stuck(members, self.request.platform.name.as_str(), lacks);
+        // The lines that say why are these, and not what dnf said of the one that was tried last.
+        self.journal.begin(false);
+        for line in lines {
+            self.journal.say(&line).await;
+        }
+        self.failed(Cause::Dependencies, message)
     }
 
     /// Brings the sources to where a helper may read them, named by position: never by what a user calls them.

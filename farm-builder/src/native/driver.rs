@@ -174,6 +174,7 @@ impl NativeDriver {
             has_results: false,
             inventories: &self.inventories,
             chroots: Chroots::default(),
+            missing: Vec::new(),
         };
         let result = attempt.run().await;
         measured.chroots = std::mem::take(&mut attempt.chroots);

@@ -59,8 +59,10 @@ impl Attempt<'_> {
         if needs.is_empty() {
             return Ok(Granted::Layer(Layer { path: None, _used: None }));
         }
-        // What the attempt has built so far may be what is needed; then nothing is known before dnf was asked.
-        let wish = (!self.has_results).then(|| self.shelf().join("wishes").join(digest(needs).to_string()));
+        // What the attempt has built so far, or a repository of its own has, may be what is needed: then nothing is known before dnf
+        // was asked.
+        let has_own = self.has_results || !self.request.repositories.is_empty();
+        let wish = (!has_own).then(|| self.shelf().join("wishes").join(digest(needs).to_string()));
         let Some(wish) = wish else { return self.make_layer(label, needs, None).await };
         if let Some(layer) = self.recall(&wish).await? {
             return Ok(Granted::Layer(layer));
@@ -142,7 +144,9 @@ impl Attempt<'_> {
 
     async fn order_layer(&mut self, making: &Path, package: &Path) -> Result<Answer, End> {
         let results = self.has_results.then(|| self.folder.join("results"));
-        let dnf = recipe::dnf(&self.request.platform, results.is_some());
+        let dnf = self.dnf(results.is_some());
+        let own = self.request.repositories.iter().map(|repository| repository.name.clone());
+        let private = own.chain([recipe::RESULTS_NAME.to_owned()]).collect();
         let clock = farm_clock(self.cancel);
         // What comes over the network goes into one cache, and dnf's own locks do not work across process namespaces.
         let _lock = match dnf.network {
@@ -158,8 +162,8 @@ impl Attempt<'_> {
             shelf: self.shelf(),
             making: making.to_owned(),
             package: package.to_owned(),
-            only_platform: results.is_none(),
-            private: vec![recipe::RESULTS_NAME.to_owned()],
+            only_platform: results.is_none() && self.request.repositories.is_empty(),
+            private,
             results,
             dnf,
         }))

@@ -87,6 +87,7 @@ impl NativeDriver {
             has_results: false,
             inventories: &self.inventories,
             chroots: Chroots::default(),
+            missing: Vec::new(),
         }
     }
 
@@ -111,7 +112,14 @@ impl Attempt<'_> {
     /// Starts a program in a new chroot, which is gone afterwards.
     async fn enter(&mut self, tree: PathBuf, layer: Option<PathBuf>) -> Result<(), End> {
         let chroot = Chroot { tree, layer, changes: self.folder.join(SCRATCH).join("chroot-probe") };
-        let run = Order::Run { chroot: chroot.clone(), script: Script::Probe, source: None, network: false };
+        let run = Order::Run {
+            chroot: chroot.clone(),
+            script: Script::Probe,
+            source: None,
+            network: false,
+            arguments: Vec::new(),
+            narrow: false,
+        };
         let ran = self.run_script(run, Script::Probe, vec![Order::Remove { path: chroot.changes }]).await?;
         if (ran.code, ran.rest.as_slice()) != (0, &[Answer::Done]) {
             let why = format!("a shell in a chroot ended with {}, and its removal with {:?}", ran.code, ran.rest);

@@ -4,6 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use farm_api::recipe::{Recipe, Repository};
 
+use super::asked::machine;
 use crate::sandbox::Dnf;
 
 /// Paths as the helper sets them up, see `sandbox/scene.rs`.
@@ -59,6 +60,8 @@ pub fn dnf(recipe: &Recipe, results: bool) -> Dnf {
         config,
         folders: recipe.repositories.iter().flat_map(|one| [local_folder(one), local_key(one)]).flatten().collect(),
         network: recipe.repositories.iter().any(|one| local_folder(one).is_none() || has_remote_key(one)),
+        passing: false,
+        narrow: machine(recipe).is_some(),
     }
 }
 
@@ -105,10 +108,13 @@ mod tests {
                 gpgcheck: false,
                 gpgkey: None,
                 priority: Some(7),
+                enabled: true,
             }],
             timeout_seconds: None,
             weight: None,
             network: false,
+            limits: Default::default(),
+            buckets: Vec::new(),
         }
     }
 

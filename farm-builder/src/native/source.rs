@@ -6,12 +6,13 @@ use farm_rpm::{Dependency, Limits};
 use farm_types::{Cause, Stage};
 
 use super::{
+    asked::machine,
     attempt::{Attempt, Ran, source_name},
     cell::SCRATCH,
     dependencies::{Refusal, missing, refusal},
     failure::{End, MISSING_REQUIRES},
     layers::{Granted, Layer},
-    needs, recipe, results,
+    needs, results,
 };
 use crate::{
     driver::BuiltFile,
@@ -171,10 +172,7 @@ impl<'a, 'b> Source<'a, 'b> {
         }
         match refusal(self.attempt.journal.seen().lines()) {
             Refusal::Unsolvable(why) => self.explain(&needs, why).await,
-            Refusal::Repository(why) => {
-                self.attempt.trees.distrust(&self.attempt.request.platform.name);
-                Err(self.attempt.fault(Cause::Chroot, format!("a repository cannot be used: {why}")))
-            }
+            Refusal::Repository(why) => Err(self.attempt.repository_trouble(&why)),
             Refusal::Other(why) => Err(self.attempt.fault(Cause::Chroot, format!("dnf failed: {why}"))),
         }
     }
@@ -188,10 +186,11 @@ impl<'a, 'b> Source<'a, 'b> {
         self.attempt.journal.say("asking for each of them by itself").await;
         self.attempt.journal.begin(false);
         let results = self.attempt.has_results.then(|| self.attempt.folder.join("results"));
-        let dnf = recipe::dnf(&self.attempt.request.platform, results.is_some());
+        let dnf = self.attempt.dnf(results.is_some());
         self.attempt.step(&Order::Explain { chroot: self.chroot.clone(), packages, results, dnf }).await?;
         let missing = missing(self.attempt.journal.seen().lines(), needs.len());
-        let names: Vec<String> = missing.iter().filter_map(|n| needs.get(*n)).map(ToString::to_string).collect();
+        self.attempt.missing = missing.iter().filter_map(|n| needs.get(*n)).cloned().collect();
+        let names: Vec<String> = self.attempt.missing.iter().map(ToString::to_string).collect();
         let platform = &self.attempt.request.platform.name;
         let message = if names.is_empty() {
             format!("the BuildRequires cannot be installed together on {platform}: {why}")
@@ -206,7 +205,8 @@ impl<'a, 'b> Source<'a, 'b> {
         let source =
             (script == Script::Source).then(|| self.attempt.folder.join("in").join(source_name(self.position)));
         let network = self.attempt.request.uses_network();
-        let order = Order::Run { chroot: self.chroot.clone(), script, source, network };
+        let (arguments, narrow) = (self.attempt.arguments(), machine(&self.attempt.request.platform).is_some());
+        let order = Order::Run { chroot: self.chroot.clone(), script, source, network, arguments, narrow };
         let Ran { code, rest } = self.attempt.run_script(order, script, rest).await?;
         Ok((if (100..128).contains(&code) || code > 228 { code - 100 } else { code }, rest))
     }

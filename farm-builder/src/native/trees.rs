@@ -56,6 +56,7 @@ impl Trees {
         journal: &mut Journal,
         clock: &Clock,
     ) -> Result<(PathBuf, Use), End> {
+        let recipe = &recipe.for_base();
         let metadata = self.refresh(helpers, recipe, journal, clock).await?;
         let key =
             key(helpers, recipe, metadata.as_deref()).map_err(|message| End::fault(journal, Cause::Chroot, message))?;
@@ -108,8 +109,7 @@ impl Trees {
 fn key(helpers: &Helpers, recipe: &Recipe, metadata: Option<&Path>) -> Result<Digest, String> {
     let mut digest = Sha256::new();
     // Files of a tree belong to the ids it was made with.
-    // What builds may do in it makes no other tree.
-    let recipe = Recipe { network: false, weight: None, ..recipe.clone() };
+    let recipe = recipe.for_base();
     let parts = serde_json::to_vec(&(FORMAT, helpers.ids.root, &recipe)).map_err(|error| error.to_string())?;
     digest.update(&parts);
     for repository in &recipe.repositories {

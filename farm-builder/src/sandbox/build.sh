@@ -1,4 +1,5 @@
-# What the build user runs in a chroot: build.sh source | requires | more-requires | build | probe
+# What the build user runs in a chroot: build.sh source | requires | more-requires | build | probe, and then what the job wants
+# rpmbuild to be told. Those words come from a user: they stay arguments, and what we define ourselves comes after them and wins.
 #
 # Exit codes: 0 done; 64 no spec, 65 several specs, 66 the source package does not unpack; 100 + n: rpmbuild ended with n.
 # Anything else: this script was not started or was killed.
@@ -6,6 +7,7 @@ cd /builddir || exit 67
 [ "$1" != probe ] || exit 0
 rpmbuild=(
     rpmbuild
+    "${@:2}"
     --define '_topdir /builddir/build'
     --define '_buildhost farm'
     --define 'source_date_epoch_from_changelog 1'

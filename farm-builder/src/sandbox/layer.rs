@@ -72,6 +72,14 @@ fn install(scene: &Scene, call: &Call<'_>, order: &LayerOrder, package: &[PathBu
         scene.show_writable(&cache, &changes, "cache")?;
         return call.run_planned(false, &["install"], package, goes_on);
     }
+    if order.dnf.passing {
+        // What comes from a repository of this build's own is kept for no other.
+        scene.show_writable(&cache, &changes, "cache")?;
+        let outcome = call.run_planned(true, &["--quiet", "--downloadonly", "install"], package, goes_on)?;
+        let exit =
+            if outcome.exit == 0 && outcome.went_on { call.run(false, &["install"], package)? } else { outcome.exit };
+        return Ok(Outcome { exit, ..outcome });
+    }
     // What is downloaded serves the other builds, too.
     scene.show(&cache, "cache")?;
     let outcome = call.run_planned(true, &["--quiet", "--downloadonly", "install"], package, goes_on)?;
@@ -147,7 +155,7 @@ mod tests {
             making: "work/1/layer".into(),
             package: "work/1/in/needs.rpm".into(),
             results: None,
-            dnf: Dnf { config: String::new(), folders: Vec::new(), network: false },
+            dnf: Dnf { config: String::new(), folders: Vec::new(), network: false, passing: false, narrow: false },
             private: private.iter().map(|id| (*id).to_owned()).collect(),
             only_platform: true,
         }

@@ -14,6 +14,7 @@ mod commands;
 mod dnf;
 mod hold;
 mod layer;
+mod machine;
 mod names;
 mod order;
 mod scene;

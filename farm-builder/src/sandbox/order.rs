@@ -101,6 +101,10 @@ pub enum Order {
         source: Option<PathBuf>,
         /// Whether the script has the network of the host. Else it has a loopback of its own.
         network: bool,
+        /// What rpmbuild is told beside what it always is.
+        arguments: Vec<String>,
+        /// Whether the kernel is to say that this is a 32-bit machine.
+        narrow: bool,
     },
     /// Pick packages out of a chroot in which nothing runs any more.
     Collect {
@@ -164,6 +168,23 @@ pub struct Use {
     pub free_bytes: u64,
 }
 
+impl Order {
+    /// Whether it is for a 32-bit machine.
+    pub fn narrow(&self) -> bool {
+        match self {
+            Self::Refresh { dnf, .. } | Self::MakeTree { dnf, .. } | Self::Explain { dnf, .. } => dnf.narrow,
+            Self::MakeLayer(order) => order.dnf.narrow,
+            Self::Run { narrow, .. } => *narrow,
+            Self::All(orders) => orders.iter().any(Self::narrow),
+            Self::Inventory { .. }
+            | Self::Collect { .. }
+            | Self::Hold { .. }
+            | Self::Index { .. }
+            | Self::Remove { .. } => false,
+        }
+    }
+}
+
 /// A writable chroot over a base tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chroot {
@@ -205,6 +226,12 @@ pub struct Dnf {
     pub folders: Vec<PathBuf>,
     /// Whether some repository is reached over the network.
     pub network: bool,
+    /// Whether some repository is one build's alone, so that what comes from there is kept for no other.
+    #[serde(default)]
+    pub passing: bool,
+    /// Whether the kernel is to say that this is a 32-bit machine.
+    #[serde(default)]
+    pub narrow: bool,
 }
 
 /// A script for the build user.

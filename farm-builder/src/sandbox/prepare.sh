@@ -10,6 +10,12 @@ chown 1000:1000 /builddir
 for program in /bin/sh /usr/bin/rpmbuild; do
     [ -x $program ] || { echo "[farm] the base packages bring no $program" >&2; exit 1; }
 done
+# rpm runs the scripts of specs with /bin/sh, and the specs of this world are written for bash.
+if [ "$(/bin/sh -c 'echo "${BASH_VERSION:+bash}"')" != bash ]; then
+    echo "[farm] /bin/sh of the base packages is not bash: it is made one" >&2
+    ln -sf bash /usr/bin/sh.farm && mv -f /usr/bin/sh.farm "$(readlink -f /bin)/sh"
+    [ "$(/bin/sh -c 'echo "${BASH_VERSION:+bash}"')" = bash ] || { echo "[farm] /bin/sh cannot be made bash" >&2; exit 1; }
+fi
 db=$(rpm --eval '%{_dbpath}')
 first=/usr/lib/sysimage/rpm
 if [ "$(readlink -f "$db")" != "$(readlink -f $first)" ]; then

@@ -19,7 +19,7 @@ use super::{
     Answer, Bounds, Chroot, Dnf, Order, Script, collect,
     commands::{build_user, chroot_root, copy, on_scene, remove, run},
     dnf::{Call, FIRST_RPMDB},
-    layer, names,
+    layer, machine, names,
     scene::{self, Scene, folder},
 };
 
@@ -33,13 +33,16 @@ rpm -qa --qf ${start}'%|SHA256HEADER?{%{SHA256HEADER}}|\n' 2> /dev/null || rpm -
 ";
 
 pub fn carry_out(order: Order, bounds: &Bounds) -> anyhow::Result<Answer> {
+    if order.narrow() {
+        machine::narrow()?;
+    }
     match order {
         Order::Refresh { cache, dnf } => refresh(&cache, &dnf),
         Order::MakeTree { making, metadata, packages, dnf } => make_tree(&making, metadata.as_deref(), &packages, &dnf),
         Order::MakeLayer(order) => layer::make(&order),
         Order::Explain { chroot, packages, results, dnf } => explain(&chroot, &packages, results.as_deref(), &dnf),
-        Order::Run { chroot, script, source, network } => {
-            run_script(&chroot, script, source.as_deref(), network, bounds)
+        Order::Run { chroot, script, source, network, arguments, narrow: _ } => {
+            run_script(&chroot, script, source.as_deref(), network, &arguments, bounds)
         }
         Order::Inventory { chroot } => inventory(&chroot),
         Order::Hold { .. } => anyhow::bail!("to hold is no step"),
@@ -143,6 +146,7 @@ fn run_script(
     script: Script,
     source: Option<&Path>,
     network: bool,
+    arguments: &[String],
     bounds: &Bounds,
 ) -> anyhow::Result<Answer> {
     let scene = Scene::new()?;
@@ -152,7 +156,7 @@ fn run_script(
         // Each time: a package that was installed since may have brought its own.
         names::as_here(&root).context("cannot let the chroot resolve names as this host does")?;
     }
-    Ok(Answer::Exit(run(&mut *build_user(&root, script, source.as_deref(), network, bounds)?)?))
+    Ok(Answer::Exit(run(build_user(&root, script, source.as_deref(), network, bounds)?.args(arguments))?))
 }
 
 fn inventory(chroot: &Chroot) -> anyhow::Result<Answer> {

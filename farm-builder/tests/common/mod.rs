@@ -129,6 +129,9 @@ impl Build {
             limits: BuildLimits::default(),
             network: false,
             like: None,
+            options: Default::default(),
+            repositories: Vec::new(),
+            remarks: Vec::new(),
         };
         Self { request, cancel: CancellationToken::new(), cancel_at: None, said: None, folder }
     }

@@ -40,6 +40,7 @@ impl Repository {
             gpgcheck: false,
             gpgkey: None,
             priority: None,
+            enabled: true,
         }
     }
 

@@ -51,10 +51,11 @@ impl Farm {
         let (blobs, spool) = (dir.path().join("store"), dir.path().join("hub"));
         let config = |listen: &str| {
             format!(
-                "database = '{}'\nspool = '{}'\nlease_seconds = {lease_seconds}\nrenew_seconds = {renew_seconds}\n[http]\nlisten = '{listen}'\n\
+                "database = '{}'\nspool = '{}'\nlease_seconds = {lease_seconds}\nrenew_seconds = {renew_seconds}\nrepositories = '{}'\n[http]\nlisten = '{listen}'\n\
                  [store]\nkind = 'folder'\npath = '{}'\n",
                 db.url_as("farm_hub"),
                 spool.display(),
+                dir.path().join("repositories").display(),
                 blobs.display()
             )
         };
@@ -204,6 +205,11 @@ impl Farm {
         let sql = "SELECT string_agg(name, ' ' ORDER BY name) FROM farm.artifact f
                    JOIN farm.task t ON t.id = f.task_id WHERE t.job_id = $1";
         self.ask(job, sql).unwrap_or_default()
+    }
+
+    /// Where repositories of buckets are.
+    pub fn repositories(&self) -> PathBuf {
+        self.dir.path().join("repositories")
     }
 
     /// The folder of the store.

@@ -4,7 +4,7 @@ use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
 };
-use farm_api::{hub, recipe::Recipe};
+use farm_api::{hub, limits::Limits, options::BuildOptions, recipe::Recipe};
 use farm_types::{AttemptNumber, BuilderId, JobId, LeaseKey, LeaseToken, TaskId};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -30,6 +30,10 @@ pub struct ClaimedTask {
     pub like: Option<hub::LeaseRecord>,
     /// How many slots of its builder it takes.
     pub weight: u16,
+    /// What its job asks of its builds.
+    pub options: BuildOptions,
+    /// What a build of the job's person may use up.
+    pub limits: Limits,
     /// What to build.
     pub sources: Vec<hub::LeaseSource>,
 }
@@ -74,6 +78,10 @@ struct Row {
     network: bool,
     #[diesel(sql_type = Integer)]
     weight: i32,
+    #[diesel(sql_type = Jsonb)]
+    options: serde_json::Value,
+    #[diesel(sql_type = Jsonb)]
+    limits: serde_json::Value,
 }
 
 /// Gives a builder with `want` free slots tasks of the platforms that it serves, best first, that weigh no more together.
@@ -85,7 +93,8 @@ pub fn claim(
     lease_seconds: u32,
 ) -> Result<Vec<ClaimedTask>> {
     let rows: Vec<Row> = sql_query(
-        "SELECT c.*, farm.leased_weight(c.task_id) AS weight FROM farm.claim($1, $2, $3, make_interval(secs => $4)) c",
+        "SELECT c.*, farm.leased_weight(c.task_id) AS weight, o.options, o.limits
+         FROM farm.claim($1, $2, $3, make_interval(secs => $4)) c CROSS JOIN LATERAL farm.asked_of_builds(c.job_id) o",
     )
     .bind::<Integer, _>(builder.0)
     .bind::<SqlUuid, _>(instance)
@@ -132,6 +141,8 @@ impl Row {
             network: self.network,
             like: None,
             weight: u16::try_from(self.weight).unwrap_or(1),
+            options: serde_json::from_value(self.options)?,
+            limits: serde_json::from_value(self.limits)?,
             sources: serde_json::from_value(self.sources)?,
         })
     }

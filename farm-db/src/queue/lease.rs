@@ -3,7 +3,7 @@ use diesel::{
     sql_types::{Array, BigInt, Binary, Double, Integer, Text, Uuid as SqlUuid},
 };
 use farm_api::hub::{Gone, Renew};
-use farm_types::{AttemptNumber, BuilderId, Digest, LeaseKey, Outcome, Stage, TaskId};
+use farm_types::{AttemptNumber, BucketName, BuilderId, Digest, LeaseKey, Outcome, PlatformName, Stage, TaskId};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -146,6 +146,34 @@ pub fn like(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey) -> Resu
             .bind::<SqlUuid, _>(key.token.0);
     let found: Option<Like> = document(conn, query)?;
     found.map(|like| like.digest).ok_or_else(|| DbError::NotFound(format!("task {} is built like no other", key.task)))
+}
+
+/// A bucket's repository that a builder may read for a task that it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LeasedBucket {
+    /// The platform that the task is for.
+    pub platform: PlatformName,
+    /// Whether something that was built before the attempt began is still to be published.
+    pub behind: bool,
+}
+
+/// Whether a builder may read a bucket's repository for a task that it holds.
+pub fn bucket(
+    conn: &mut PgConnection,
+    builder: BuilderId,
+    key: &LeaseKey,
+    bucket: &BucketName,
+) -> Result<LeasedBucket> {
+    let query =
+        sql_query("SELECT document FROM farm.leased_bucket($1, $2, $3, $4, $5) AS document WHERE document IS NOT NULL")
+            .bind::<Integer, _>(builder.0)
+            .bind::<BigInt, _>(key.task.0)
+            .bind::<Integer, _>(key.attempt.0)
+            .bind::<SqlUuid, _>(key.token.0)
+            .bind::<Text, _>(bucket.as_str());
+    let missing =
+        || format!("the builds of task {} may not install from the bucket “{bucket}”, or not any more", key.task);
+    document(conn, query)?.ok_or_else(|| DbError::Forbidden(missing()))
 }
 
 /// Whether the lease is live, for calls that write nothing.

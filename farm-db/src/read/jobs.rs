@@ -16,6 +16,7 @@ const JOB: &str = "jsonb_build_object(
   'url', '/jobs/' || j.id,
   'like', (SELECT jsonb_build_object('task', b.like_task, 'attempt', b.like_attempt) FROM farm.job b
     WHERE b.id = j.id AND b.like_task IS NOT NULL),
+  'options', (SELECT o.options FROM farm.job o WHERE o.id = j.id),
   'sources', (SELECT coalesce(jsonb_agg(jsonb_build_object('position', s.position, 'file_name', s.file_name,
       'digest', encode(s.digest, 'hex'), 'size', coalesce(b.size, s.gone_size),
       'nevr', s.name || '-' || coalesce(s.epoch || ':', '') || s.version || '-' || s.release) ORDER BY s.position), '[]')

@@ -1,6 +1,7 @@
 //! The calls, a file each.
 
 pub(crate) mod blobs;
+pub(crate) mod buckets;
 pub(crate) mod claim;
 pub(crate) mod finish;
 pub(crate) mod hello;

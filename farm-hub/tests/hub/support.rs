@@ -53,6 +53,7 @@ impl Farm {
             kerberos: farm_daemon::KerberosConfig::default(),
             service: None,
             login_seconds: 600,
+            repositories: None,
             spool: dir.path().join("spool"),
             lease_seconds: 60,
             renew_seconds: 20,

@@ -149,6 +149,7 @@ impl Farm {
             after: None,
             network: false,
             like: None,
+            options: Default::default(),
             sources: vec![("hello-1-1.src.rpm".to_owned(), source)],
         };
         intake::submit(conn, &submission).unwrap();

@@ -10,5 +10,5 @@ use farm_submit::{
 
 fn main() -> ExitCode {
     let FarmSubmit { common, submit } = FarmSubmit::parse();
-    run("farm-submit", &common, Command::Submit(submit))
+    run("farm-submit", &common, Command::Submit(Box::new(submit)))
 }

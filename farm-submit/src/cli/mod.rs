@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+mod build;
 mod task_choice;
 mod token;
 
@@ -11,6 +12,7 @@ use farm_types::{AttemptNumber, BucketName, Class, JobId, JobKey, PlatformName, 
 use jiff::SignedDuration;
 
 use crate::exit::EXIT_CODES;
+pub use build::BuildArgs;
 pub use task_choice::TaskChoice;
 pub use token::{CreateArgs, TokenCommand};
 
@@ -79,7 +81,7 @@ pub struct Common {
 pub enum Command {
     /// Hand in source packages and wait for the results
     #[command(after_help = SUBMIT_EXAMPLES)]
-    Submit(SubmitArgs),
+    Submit(Box<SubmitArgs>),
     /// List jobs, newest first
     #[command(
         visible_alias = "ls",
@@ -176,6 +178,9 @@ pub struct SubmitArgs {
     /// Print no progress, only the job and its results
     #[arg(short, long)]
     pub quiet: bool,
+    /// What the builds are asked for.
+    #[command(flatten)]
+    pub build: BuildArgs,
 }
 
 /// What `farm list` takes.

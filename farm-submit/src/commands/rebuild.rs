@@ -30,6 +30,7 @@ pub async fn run(args: &RebuildArgs, client: &PeopleClient, output: &mut Output)
         after: None,
         network: false,
         like: Some(task.id),
+        options: job.options.clone().into(),
     };
     submit::hand_in(&new, args.no_wait, args.quiet, client, output, &mut interrupt).await
 }

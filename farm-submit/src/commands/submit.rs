@@ -24,6 +24,7 @@ const LARGE: u64 = 64 << 20;
 
 /// Submits a job.
 pub async fn run(args: &SubmitArgs, client: &PeopleClient, output: &mut Output) -> Result<Exit, Failure> {
+    args.build.check().map_err(Failure::Usage)?;
     let mut interrupt = Interrupt::listen()?;
     let sources = tokio::select! {
         sources = bring(args, client, output.live) => sources?,
@@ -157,6 +158,7 @@ fn new_job(args: &SubmitArgs, sources: Vec<NewSource>) -> Result<NewJob, Failure
         after: args.after,
         network: args.network,
         like: None,
+        options: args.build.options(),
     })
 }
 

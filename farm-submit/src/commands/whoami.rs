@@ -43,13 +43,19 @@ fn limits(account: &Account) -> String {
         // Of one job: there is nothing that is used up.
         ("sources", None, most.sources.map(number)),
     ];
-    if rows.iter().all(|(_, _, most)| most.is_none()) {
+    let builds = account.build_limits.named();
+    if rows.iter().all(|(_, _, most)| most.is_none()) && builds.iter().all(|(_, most)| most.is_none()) {
         return String::new();
     }
     let mut table = Table::new(["LIMIT", ">USED", ">AT MOST"]);
     for (name, used, most) in rows {
         let told = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
         table.row([name.to_owned(), told(used), told(most)]);
+    }
+    // Of one build.
+    for (name, most) in builds.iter().filter_map(|(name, most)| Some((*name, (*most)?))) {
+        let most = if name.ends_with("_bytes") { size(most) } else { most.to_string() };
+        table.row([name.to_owned(), "-".to_owned(), most]);
     }
     format!("\n{}", table.render())
 }

@@ -35,6 +35,9 @@ pub fn full(job: &Job, client: &PeopleClient, now: Timestamp) -> String {
         if let Some(after) = job.after {
             line("after", &format!("job {after}"))?;
         }
+        for (what, value) in job.options.shown() {
+            line(what, &value)?;
+        }
         line("id", job.key.as_str())?;
         line("page", &client.url(&job.url))?;
         if let Some(gone) = &job.gone {

@@ -175,8 +175,9 @@ async fn whoami() -> Json<Whoami> {
         account: Account {
             principal: "alice".into(),
             groups: vec!["packagers".into()],
-            rights: vec!["build:*".into(), "class:normal".into(), "submit:scratch".into()],
+            rights: vec!["build:*".into(), "class:normal".into(), "define".into(), "submit:scratch".into()],
             limits: Limits { jobs_waiting: Some(1000), uploads: Some(100), bytes: Some(1 << 40), sources: Some(100) },
+            build_limits: farm_api::limits::Limits { memory_bytes: Some(8 << 30), ..Default::default() },
             used: Limits { jobs_waiting: Some(3), uploads: Some(0), bytes: Some(3 << 29), sources: None },
         },
         way: Way::Token,

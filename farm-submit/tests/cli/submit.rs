@@ -53,6 +53,66 @@ fn a_package_is_uploaded_submitted_and_waited_for() {
 }
 
 #[test]
+fn what_is_asked_of_the_builds_is_handed_in_with_the_job() {
+    let server = building();
+    let (_folder, path) = package(b"hello.src.rpm", 1000);
+    let words = [
+        "--nocheck",
+        "--with",
+        "spicy,docs",
+        "--without",
+        "tests",
+        "--define",
+        "dist .x",
+        "--define",
+        "vendor Us; and $(you)",
+        "--repo",
+        "extra",
+        "--repo",
+        "https://example.org/ priority=10",
+        "--use-bucket",
+        "stable",
+        "--limit",
+        "memory=4G",
+        "--weight",
+        "2",
+    ];
+    run(program("farm-submit", &server.url).arg(&path).args(words)).ended(0);
+    let farm = server.farm();
+    let expected = json!({
+        "check": false, "with": ["spicy", "docs"], "without": ["tests"],
+        "macros": { "dist": ".x", "vendor": "Us; and $(you)" },
+        "repositories": [{ "name": "extra" }, { "baseurl": "https://example.org/", "priority": 10 }],
+        "buckets": ["stable"], "limits": { "memory_bytes": 4u64 << 30 }, "weight": 2,
+    });
+    assert_eq!(serde_json::to_value(&farm.submitted[0].options).unwrap(), expected);
+}
+
+#[test]
+fn what_cannot_be_asked_is_told_with_2_before_anything_is_sent() {
+    let server = building();
+    let (_folder, path) = package(b"hello.src.rpm", 1000);
+    let words = ["--with", "a-b", "--define", "_topdir /", "--repo", "file:///etc", "--limit", "memory=much"];
+    let ran = run(program("farm-submit", &server.url).arg(&path).args(words)).ended(2);
+    for expected in ["“a-b” is no build condition", "“_topdir” is set by the farm", "file:///etc", "“much” is no size"]
+    {
+        assert!(ran.stderr.contains(expected), "{expected}: {}", ran.stderr);
+    }
+    assert!(server.farm().requests.is_empty(), "{:?}", server.farm().requests);
+}
+
+#[test]
+fn a_right_that_is_missing_is_told_with_5_and_named() {
+    let server = building();
+    let why = "alice may not ask that of builds: it takes the right “external”";
+    let refused = farm_api::error::ErrorBody::new(ErrorCode::Forbidden, why);
+    server.farm().mischief.push(("POST /api/v1/jobs", Mischief::Refuse(refused)));
+    let (_folder, path) = package(b"hello.src.rpm", 1000);
+    let ran = run(program("farm-submit", &server.url).arg(&path).args(["--repo", "https://example.org/"])).ended(5);
+    assert!(ran.stderr.contains(why), "{}", ran.stderr);
+}
+
+#[test]
 fn what_the_farm_has_is_not_sent_again() {
     let server = building();
     let (_folder, path) = package(b"hello.src.rpm", 1000);

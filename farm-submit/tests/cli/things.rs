@@ -36,6 +36,7 @@ pub fn job(id: i64, tasks: Vec<Task>) -> Job {
         after: None,
         like: None,
         gone: None,
+        options: Default::default(),
         progress: progress(&tasks),
         succeeded: succeeded as i64,
         total: tasks.len() as i64,

@@ -17,6 +17,8 @@ fn platform(name: &str, builders: i64) -> ValidatorPlatform {
         network: false,
         timeout_seconds: None,
         weight: None,
+        limits: Default::default(),
+        buckets: Vec::new(),
     };
     ValidatorPlatform { name, enabled: true, auto: true, recipe, builders, allowed: true }
 }
@@ -49,7 +51,7 @@ fn job(targets: &str, sources: u8) -> UndecidedJob {
         size: 1,
     };
     let sources = (1..=sources).map(source).collect();
-    UndecidedJob { id: JobId(1), targets: targets.to_owned(), network: false, sources }
+    UndecidedJob { id: JobId(1), targets: targets.to_owned(), network: false, options: Default::default(), sources }
 }
 
 fn codes(decision: Decision) -> Vec<String> {
@@ -76,6 +78,24 @@ fn every_reason_is_told_at_once() {
     job.sources[1].digest = job.sources[0].digest;
     let reports = vec![report(package("a")), report(package("a"))];
     assert_eq!(codes(decide(&job, reports, &farm())), ["duplicate_source", "unknown_target", "unknown_target"]);
+}
+
+#[test]
+fn a_repository_that_is_named_has_to_be_one_of_every_platform() {
+    let mut job = job("f13", 1);
+    let named = serde_json::json!({ "repositories": [{ "name": "extra" }, { "baseurl": "https://example.org/" }] });
+    job.options = serde_json::from_value(named).unwrap();
+    let mut platforms = farm();
+    let extra = serde_json::json!({ "name": "extra", "baseurl": "http://h/", "gpgcheck": false, "enabled": false });
+    let one = platforms.iter_mut().find(|platform| platform.name.as_str() == "f13-i686").unwrap();
+    one.recipe.repositories.push(serde_json::from_value(extra.clone()).unwrap());
+    let Decision::Reject(reasons) = decide(&job, vec![report(package("a"))], &platforms) else { panic!("accepted") };
+    let told: Vec<_> = reasons.iter().map(|reason| (reason.code.as_str(), reason.message.as_str())).collect();
+    assert_eq!(told, [("unknown_repository", "f13-x86_64 has no repository “extra”; its recipe knows none")]);
+    for platform in &mut platforms {
+        platform.recipe.repositories = vec![serde_json::from_value(extra.clone()).unwrap()];
+    }
+    assert!(matches!(decide(&job, vec![report(package("a"))], &platforms), Decision::Accept { .. }));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use farm_api::{
     error::Reason,
+    options::BuildOptions,
     people::{NewJob, NewSource},
 };
 use farm_db::{Actor, intake::Submission};
@@ -25,7 +26,11 @@ pub fn check(actor: Actor, new: NewJob, max_sources: usize) -> Result<Submission
     let request = digest(&new)?;
     let targets = targets(&new.targets);
     let title = title(&new);
-    let problems = problems(&new, &title, &targets, max_sources);
+    let mut problems = problems(&new, &title, &targets, max_sources);
+    let options = new.options.check().unwrap_or_else(|reasons| {
+        problems.extend(reasons);
+        BuildOptions::default()
+    });
     if !problems.is_empty() {
         return Err(AppError::refused(problems));
     }
@@ -45,6 +50,7 @@ pub fn check(actor: Actor, new: NewJob, max_sources: usize) -> Result<Submission
         after: new.after,
         network: new.network,
         like: new.like,
+        options,
         sources: new.sources.into_iter().map(|source| (source.name, source.digest)).collect(),
     })
 }

@@ -6,7 +6,7 @@ use axum::{
 };
 use farm_api::access::{Account, MadeToken, NewToken, TokenInfo};
 use farm_db::access;
-use farm_types::{Right, Scope, Way};
+use farm_types::{Right, Scope, Size, Way};
 use serde::{Deserialize, Serialize};
 
 use super::templates::render;
@@ -22,6 +22,8 @@ use crate::{
 struct AccountPage {
     page: &'static str,
     account: Account,
+    /// What one build may use up.
+    build_limits: Vec<BuildLimit>,
     way: Way,
     /// Whether the audit is for this person.
     is_admin: bool,
@@ -32,6 +34,21 @@ struct AccountPage {
     may_make: bool,
 }
 
+#[derive(Serialize)]
+struct BuildLimit {
+    name: String,
+    value: String,
+}
+
+fn build_limits(account: &Account) -> Vec<BuildLimit> {
+    let set = account.build_limits.named().into_iter().filter_map(|(name, value)| Some((name, value?)));
+    set.map(|(name, value)| BuildLimit {
+        name: name.trim_end_matches("_bytes").replace('_', " "),
+        value: if name.ends_with("_bytes") { Size(value).to_string() } else { value.to_string() },
+    })
+    .collect()
+}
+
 async fn show(app: &App, caller: Caller, made: Option<MadeToken>) -> Result<Html<String>> {
     let principal = caller.principal.clone();
     let (account, tokens) =
@@ -39,6 +56,7 @@ async fn show(app: &App, caller: Caller, made: Option<MadeToken>) -> Result<Html
     let page = AccountPage {
         page: "account",
         is_admin: account.rights.iter().any(|right| right == Right::Admin.as_str()),
+        build_limits: build_limits(&account),
         account,
         way: caller.way,
         tokens,

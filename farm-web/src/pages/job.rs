@@ -23,7 +23,16 @@ struct JobPage {
     retry: &'static str,
     /// What to type for the same.
     commands: Vec<String>,
+    /// What its builds are asked for, and under which name.
+    options: Vec<Asked>,
     job: Job,
+}
+
+/// Something that a job asks of its builds.
+#[derive(Serialize)]
+struct Asked {
+    name: &'static str,
+    value: String,
 }
 
 pub async fn page(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId>) -> Page {
@@ -43,6 +52,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId
         may_change,
         retry: if may_change { retry(&job) } else { "" },
         commands: commands(&job),
+        options: job.options.shown().into_iter().map(|(name, value)| Asked { name, value }).collect(),
         job,
     };
     render("job.html", &visitor, &page)

@@ -172,6 +172,7 @@ impl Farm {
             after: None,
             network: false,
             like: None,
+            options: Default::default(),
         }
     }
 
@@ -422,9 +423,12 @@ fn recipe(platform: &str) -> Recipe {
             gpgcheck: false,
             gpgkey: None,
             priority: None,
+            enabled: true,
         }],
         network: false,
         timeout_seconds: None,
         weight: None,
+        limits: Default::default(),
+        buckets: Vec::new(),
     }
 }

@@ -24,6 +24,43 @@ async fn the_same_request_sent_twice_is_one_job_and_another_one_under_its_key_is
     assert_eq!((other.status, other.refusal().code), (StatusCode::CONFLICT, ErrorCode::Conflict));
 }
 
+fn options(json: serde_json::Value) -> farm_api::options::NewOptions {
+    serde_json::from_value(json).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_job_asks_of_its_builds_is_kept_and_shown() {
+    let farm = Farm::new();
+    let mut request = farm.request(&["a.src.rpm"]).await;
+    request.options = options(serde_json::json!({ "check": false, "macros": { "hostile": "<b>%{x}</b>" } }));
+    let answer = farm.post("/api/v1/jobs", &request).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+    let job = answer.json::<Job>();
+    assert_eq!(job.options, request.options.check().unwrap());
+    let page = farm.get(&job.url).await.text();
+    assert!(page.contains("<dt>Check</dt><dd><code>off</code>"), "{page}");
+    assert!(page.contains("hostile &lt;b&gt;") && !page.contains("<b>%"), "{page}");
+}
+
+#[tokio::test]
+async fn what_builds_cannot_be_asked_for_is_refused_with_every_reason_and_what_one_may_not_ask_with_the_right() {
+    let farm = Farm::new();
+    let mut request = farm.request(&["a.src.rpm"]).await;
+    request.options = options(serde_json::json!({ "with": ["a-b"], "macros": { "_topdir": "/" }, "weight": 0 }));
+    let answer = farm.post("/api/v1/jobs", &request).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let codes: Vec<_> = answer.refusal().reasons.into_iter().map(|reason| reason.code).collect();
+    assert_eq!(codes, ["with", "macro", "weight"]);
+    request.options =
+        options(serde_json::json!({ "repositories": [{ "baseurl": "https://example.org/" }], "buckets": ["none"] }));
+    let answer = farm.post("/api/v1/jobs", &request).await;
+    assert_eq!((answer.status, answer.refusal().code), (StatusCode::FORBIDDEN, ErrorCode::Forbidden));
+    assert!(answer.refusal().message.contains("the right “external”, “see:none”"), "{}", answer.text());
+    let unknown = serde_json::json!({ "key": "k", "sources": [], "options": { "root": true } });
+    let answer = farm.post("/api/v1/jobs", &unknown).await;
+    assert!(answer.text().contains("unknown field `root`"), "{}", answer.text());
+}
+
 #[tokio::test]
 async fn a_job_needs_its_files_to_be_uploaded_before() {
     let farm = Farm::new();

@@ -136,6 +136,7 @@ async fn submit(client: &PeopleClient, package: &Package, targets: Vec<String>) 
         after: None,
         network: false,
         like: None,
+        options: Default::default(),
     };
     Ok(client.create_job(&job).await?)
 }

@@ -4,6 +4,7 @@ use diesel::PgConnection;
 use farm_api::{
     access::{AuditFilter, Limits},
     hub::{Finish, NewArtifact},
+    options::BuildOptions,
     people::Keep,
 };
 use farm_db::{
@@ -30,6 +31,7 @@ disable       | person alice            | test           | operator | superuser
 enable        | person alice            | test           | operator | superuser
 set limits    | person alice            | test           | operator | superuser
 set limits    | everybody               | test           | operator | superuser
+set build limits | everybody            | test           | operator | superuser
 put bucket    | bucket results          | test           | operator | superuser
 set retention | bucket results          | test           | operator | superuser
 put group     | group packagers         | test           | operator | superuser
@@ -66,6 +68,7 @@ begin upload  | blob 0202               | carol          | token    | farm_web
 begin upload  | blob 0101               | alice          | token    | farm_web
 upload        | blob 0101               | alice          | token    | farm_web
 submit        | job 1                   | alice          | token    | farm_web
+ask of builds | job 1                   | alice          | token    | farm_web
 accept        | job 1                   | farm_validator | daemon   | farm_validator
 hello         | builder one             | builder/one@X  | lease    | farm_hub
 claim         | task 1                  | builder/one@X  | lease    | farm_hub
@@ -74,8 +77,10 @@ publish       | repository scratch/a-x86_64 | farm_publisher | daemon | farm_pub
 publish again | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
 submit        | job 2                   | alice          | token    | farm_web
 build like    | job 2                   | alice          | token    | farm_web
+ask of builds | job 2                   | alice          | token    | farm_web
 reject        | job 2                   | farm_validator | daemon   | farm_validator
 submit        | job 3                   | alice          | token    | farm_web
+ask of builds | job 3                   | alice          | token    | farm_web
 accept        | job 3                   | farm_validator | daemon   | farm_validator
 claim         | task 2                  | builder/one@X  | lease    | farm_hub
 release       | task 2                  | builder/one@X  | lease    | farm_hub
@@ -182,6 +187,7 @@ fn operators_set_the_farm_up(farm: &mut Farm) {
     for whose in [Some("alice"), None] {
         operator::put_limits(conn, &test, whose, &Limits { sources: Some(7), ..Limits::default() }).unwrap();
     }
+    operator::put_build_limits(conn, &test, None, &Default::default()).unwrap();
     operator::put_bucket(conn, &test, &"results".parse().unwrap(), Some("what came of it"), None).unwrap();
     operator::set_retention(conn, &test, &"results".parse().unwrap(), &Keep { days: Some(9), ..Keep::default() })
         .unwrap();
@@ -261,6 +267,7 @@ fn submission(source: Digest) -> Submission {
         after: None,
         network: false,
         like: None,
+        options: BuildOptions { check: false, ..Default::default() },
         sources: vec![("a.src.rpm".to_owned(), source)],
     }
 }

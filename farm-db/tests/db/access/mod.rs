@@ -3,6 +3,7 @@
 mod actions;
 mod audit;
 mod limits;
+mod options;
 mod rights;
 mod tokens;
 mod visibility;

@@ -21,6 +21,8 @@ const MATRIX: &[(&str, &str)] = &[
     ("class:1", "class:1"),
     ("class:*", "class class:1 class:2"),
     ("network", "network network:1 network:2"),
+    ("define", "define define:1 define:2"),
+    ("external", "external external:1 external:2"),
     ("change", "change change:1 change:2"),
     ("builders", "builders builders:1 builders:2"),
     ("platforms", "platforms platforms:1 platforms:2"),
@@ -28,8 +30,8 @@ const MATRIX: &[(&str, &str)] = &[
     (
         "admin",
         "admin admin:1 admin:2 buckets buckets:1 buckets:2 build build:1 build:2 builders builders:1 builders:2 change \
-         change:1 change:2 class class:1 class:2 network network:1 network:2 own own:1 own:2 platforms platforms:1 \
-         platforms:2 see see:1 see:2 submit submit:1 submit:2",
+         change:1 change:2 class class:1 class:2 define define:1 define:2 external external:1 external:2 network \
+         network:1 network:2 own own:1 own:2 platforms platforms:1 platforms:2 see see:1 see:2 submit submit:1 submit:2",
     ),
 ];
 
@@ -125,9 +127,12 @@ fn every_right_there_is_stands_in_the_matrix() {
 fn a_new_farm_lets_everybody_with_a_name_build_into_scratch_and_nothing_else() {
     let (_db, mut conn) = database();
     scene(&mut conn);
-    assert_eq!(allowed(&mut conn, "stranger"), "build build:1 build:2 class:2");
+    assert_eq!(allowed(&mut conn, "stranger"), "build build:1 build:2 class:2 define define:1 define:2");
     let rights = "SELECT farm.whoami('stranger')->>'rights' AS text";
-    assert_eq!(text(&mut conn, rights), r#"["build:*", "class:background", "class:normal", "submit:scratch"]"#);
+    assert_eq!(
+        text(&mut conn, rights),
+        r#"["build:*", "class:background", "class:normal", "define", "submit:scratch"]"#
+    );
     assert_eq!(allowed(&mut conn, "disabled/admin@X"), "");
 }
 
@@ -178,6 +183,7 @@ fn nobody_without_the_right_does_what_administrators_do() {
     let refused = [
         ("admin", operator::put_person(&mut conn, &person, "person", true)),
         ("admin", operator::put_limits(&mut conn, &person, Some("person"), &limits)),
+        ("admin", operator::put_build_limits(&mut conn, &person, None, &Default::default())),
         ("admin", operator::put_group(&mut conn, &person, "mine", "")),
         ("admin", operator::remove_group(&mut conn, &person, "packagers")),
         ("admin", operator::set_member(&mut conn, &person, "packagers", "person", true)),

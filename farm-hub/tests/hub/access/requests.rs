@@ -14,6 +14,8 @@ impl Scene {
         let (route, which) = route.split_once('#').unwrap_or((route, ""));
         let bytes = held.token.0.as_bytes();
         let path = route.replace("{position}", "1").replace("{sha256}", &sha256(bytes).to_string());
+        let path = path.replace("{bucket}", "closed").replace("{file}", "repomd.xml");
+        let path = path.replace("{digest}", &sha256(bytes).to_string());
         let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.farm.url));
         let request = match self.token(caller) {
             Some(token) => request.bearer_auth(token),
