@@ -110,6 +110,10 @@ impl<'a, 'b> Source<'a, 'b> {
             url.push(repository);
             arguments.extend(["--addrepo".into(), url]);
         }
+        let own = attempt.request.repositories.iter().filter_map(|repository| repository.baseurl.as_ref());
+        arguments.extend(own.flat_map(|url| ["--addrepo".into(), url.into()]));
+        // mock calls them as rpmbuild does.
+        arguments.extend(attempt.request.options.rpmbuild_arguments().into_iter().map(OsString::from));
         arguments.extend(["--rebuild".into(), source.into()]);
         arguments
     }

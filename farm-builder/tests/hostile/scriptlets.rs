@@ -43,6 +43,7 @@ async fn build(repository: &TempDir, id_mark: &str) -> Built {
         gpgcheck: false,
         gpgkey: None,
         priority: None,
+        enabled: true,
     });
     let data = tempfile::tempdir_in("/var/tmp").unwrap();
     let id = build.request.id.to_string();
