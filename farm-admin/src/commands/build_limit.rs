@@ -19,7 +19,7 @@ pub(crate) struct BuildLimitArgs {
     #[arg(long)]
     everybody: bool,
     /// Such as time=2h, silence=30m, memory=4G, processes=500, disk=20G, files=100000, log=100M, results-size=1G, results=100
-    #[arg(short, long = "limit", value_name = "WHAT=AMOUNT", value_parser = bound)]
+    #[arg(short = 'l', long = "limit", value_name = "WHAT=AMOUNT", value_parser = bound)]
     bounds: Vec<Bound>,
     /// Forget what was set before: what is not named here is not bounded, or as for everybody
     #[arg(long)]
