@@ -31,225 +31,29 @@
 //! | `GET /artifacts/{id}/{name}` | | the file, with Range and ETag |
 
 mod buckets;
+mod farm;
+mod submission;
 mod why;
 
 use farm_types::{
-    ArtifactId, ArtifactKind, AttemptNumber, BucketName, BuilderName, BuilderState, Cause, Class, Digest, FileName,
-    JobId, JobKey, Outcome, PlatformName, Progress, Stage, TaskId, TaskState,
+    ArtifactId, ArtifactKind, AttemptNumber, BucketName, BuilderName, Cause, Class, Digest, FileName, JobId, JobKey,
+    Outcome, PlatformName, Progress, Stage, TaskId, TaskState,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 pub use buckets::{Bucket, BucketChange, BuilderChange, Keep, PlatformChange};
+pub use farm::{Builder, Machine, Platform, Queue, RunningTask};
+pub use submission::{NewJob, NewSource, NewUpload, Retry, Upload};
 pub use why::{BuilderVerdict, Why};
 
 use crate::{
     error::Reason,
     hub::{LogLine, StageTime},
-    options::{BuildOptions, NewOptions},
+    options::BuildOptions,
     record::{StageMark, Usage},
 };
-
-/// A platform.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Platform {
-    /// Its name.
-    pub name: PlatformName,
-    /// One line for people.
-    pub description: String,
-    /// Whether it takes new tasks.
-    pub enabled: bool,
-    /// Whether `auto` includes it.
-    pub auto: bool,
-    /// Tasks ready to be claimed.
-    pub pending: i64,
-    /// Tasks being built.
-    pub running: i64,
-    /// Builders that could take its tasks at this moment.
-    pub builders: i64,
-}
-
-/// A builder.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Builder {
-    /// Its name.
-    pub name: BuilderName,
-    /// Whether it is given tasks.
-    pub state: BuilderState,
-    /// Why it is not, where an operator said so.
-    pub reason: Option<String>,
-    /// Whether it was heard of in the last minutes.
-    pub alive: bool,
-    /// When it was last heard of.
-    #[schema(value_type = Option<String>)]
-    pub last_seen: Option<Timestamp>,
-    /// Version of its program.
-    pub version: Option<String>,
-    /// What it can build for.
-    pub arches: Vec<String>,
-    /// Slots, of which a task takes as many as it weighs.
-    pub slots: i32,
-    /// Slots that are taken.
-    #[serde(default)]
-    pub used: i32,
-    /// Why it takes no tasks although it is given some, as it says itself.
-    #[serde(default)]
-    pub takes_nothing: Option<String>,
-    /// The task that it keeps its slots free for, because that does not fit into those that are.
-    #[serde(default)]
-    pub saves_for: Option<TaskId>,
-    /// How its machine stands, where it has said so.
-    #[serde(default)]
-    pub machine: Option<Machine>,
-    /// What it is doing.
-    pub running: Vec<RunningTask>,
-    /// Since when it counts as vanished: it should be there and is not.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    pub gone: Option<Timestamp>,
-}
-
-/// What is left of a builder's machine.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Machine {
-    /// Processes that run or want to, on the average of a minute.
-    pub load: f32,
-    /// Processors.
-    pub processors: i32,
-    /// Bytes of memory that can be had without swapping.
-    pub memory_available: u64,
-    /// Bytes that are free where it works.
-    pub disk_available: u64,
-    /// Files that can still be made there.
-    pub files_available: u64,
-    /// When it said so.
-    #[schema(value_type = String)]
-    pub at: Timestamp,
-}
-
-/// A task that a builder holds.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct RunningTask {
-    /// The job.
-    pub job: JobId,
-    /// The task.
-    pub task: TaskId,
-    /// The platform.
-    pub platform: PlatformName,
-    /// The packages, for people.
-    pub title: String,
-    /// What it is at.
-    pub stage: Option<Stage>,
-    /// Since when.
-    #[schema(value_type = String)]
-    pub started: Timestamp,
-    /// How many slots it takes.
-    #[serde(default = "one")]
-    pub weight: i32,
-}
-
-fn one() -> i32 {
-    1
-}
-
-/// The state of the whole queue.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Queue {
-    /// Jobs that no validator has decided on yet.
-    pub submitted: i64,
-    /// Tasks that wait for another job.
-    pub waiting: i64,
-    /// Tasks ready to be claimed.
-    pub pending: i64,
-    /// Tasks being built.
-    pub running: i64,
-    /// When the oldest pending task was made.
-    #[schema(value_type = Option<String>)]
-    pub oldest_pending: Option<Timestamp>,
-    /// Per platform.
-    pub platforms: Vec<Platform>,
-}
-
-/// Asks whether the server has a file, and if not, to take it.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct NewUpload {
-    /// SHA-256 of the whole file.
-    pub digest: Digest,
-    /// Its size in bytes.
-    pub size: u64,
-}
-
-/// Where an upload stands.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Upload {
-    /// Where to send the bytes; absent when the server has the file.
-    pub id: Option<Uuid>,
-    /// How many bytes the server has; equal to `size` when it has the file.
-    pub offset: u64,
-    /// Size of the whole file.
-    pub size: u64,
-    /// Whether the server has the whole file, verified.
-    pub complete: bool,
-}
-
-/// Hands in a job. The files were uploaded before.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewJob {
-    /// Makes the same request sent again the same job: `--id`, or a random key that the tool made.
-    pub key: JobKey,
-    /// One line for people; the names of the sources when absent.
-    #[serde(default)]
-    pub title: Option<String>,
-    /// The sources, at least one.
-    pub sources: Vec<NewSource>,
-    /// Targets as the user wrote them; empty means `auto`.
-    #[serde(default)]
-    pub targets: Vec<String>,
-    /// Where results go; `scratch` when absent.
-    #[serde(default)]
-    pub bucket: Option<BucketName>,
-    /// Who goes first; `normal` when absent.
-    #[serde(default)]
-    pub class: Option<Class>,
-    /// How long each task may take, in seconds.
-    #[serde(default)]
-    pub timeout_seconds: Option<u32>,
-    /// Begin only when that job has succeeded.
-    #[serde(default)]
-    pub after: Option<JobId>,
-    /// Let its builds use the network: takes the right `network`, and platforms that allow it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub network: bool,
-    /// Build with the very packages that this task was built with, on its platform; of a job of one source. It fails where the
-    /// repositories do not have them all any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub like: Option<TaskId>,
-    /// What its builds are asked for.
-    #[serde(default, skip_serializing_if = "NewOptions::is_default")]
-    pub options: NewOptions,
-}
-
-/// A source of a job.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewSource {
-    /// What the submitter calls the file; any text, shown escaped, never a path.
-    pub name: String,
-    /// SHA-256 of the uploaded file.
-    pub digest: Digest,
-}
-
-/// Which tasks to build again.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Retry {
-    /// Only those that failed, and not those that were cancelled.
-    #[serde(default)]
-    pub failed_only: bool,
-}
 
 /// Which jobs to list, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]

@@ -66,38 +66,8 @@ async fn main() {
             succeed(&farm, builder, name.trim_end_matches(".src.rpm")).await;
         }
     }
-    // Succeeded before, and now failed on one, with a long log.
-    for release in ["1.27.1-1", "1.27.2-1"] {
-        farm.job(&[&format!("nginx-{release}.src.rpm")]).await;
-        succeed(&farm, &mut builders[0], &format!("nginx-{release}")).await;
-        if release == "1.27.1-1" {
-            succeed(&farm, &mut builders[1], &format!("nginx-{release}")).await;
-        }
-    }
-    let key = builders[1].claim();
-    let log: String = (1..4000)
-        .map(|n| format!("libtool: compile:  gcc -DHAVE_CONFIG_H -I. -O2 -g -c part{n}.c -o part{n}.o\n"))
-        .collect();
-    let (log, marks) = marked(&log);
-    let packed = gzip(format!("{log}{}\n", LINES.join("\n")).as_bytes());
-    builders[1].log(&key, 0, log.as_bytes());
-    let log = artifact(ArtifactKind::Log, "build.log", farm.blob(&packed).await, packed.len());
-    let artifacts = vec![log, record(&farm, &LATER).await];
-    builders[1].finish(&key, &Finish { artifacts, marks, ..failed_build(&LINES) });
-    // Rejected.
-    farm.submit(&["broken-1.0-1.src.rpm", "second-2.0-1.src.rpm"]).await;
-    farm.decide(|_| {
-        let reason =
-            |code: &str, source, message: &str| Reason { code: code.to_owned(), source, message: message.to_owned() };
-        Decision::Reject(vec![
-            reason(
-                "payload_digest",
-                Some(1),
-                "the payload is damaged: its SHA-256 is not the one that the header names; build the package again",
-            ),
-            reason("unknown_target", None, "unknown target “f99”; known are: f13-x86_64, f14-x86_64"),
-        ])
-    });
+    one_fails(&farm, &mut builders).await;
+    one_is_rejected(&farm).await;
     // A hostile name, cancelled.
     let job = farm.job(&["a \"quoted\" <script>alert(1)</script>\n%{name}-1.0-1.src.rpm"]).await;
     farm.post(&format!("/api/v1/jobs/{job}/cancel"), &()).await;
@@ -123,14 +93,7 @@ async fn main() {
     farm.job(&["python3.14-3.14.0-2.src.rpm"]).await;
     farm.submit(&["curl-8.17.0-1.src.rpm"]).await;
     println!("{}", farm.serve().await);
-    let strange = Config {
-        local_user: None,
-        http: HttpConfig::new("127.0.0.1:8766".parse().unwrap()),
-        ..(*farm.app.config).clone()
-    };
-    let (app, listener) = (App::open(strange, CancellationToken::new()).unwrap(), "127.0.0.1:8766".parse().unwrap());
-    let listener = Listener::bind(&HttpConfig::new(listener)).await.unwrap();
-    tokio::spawn(serve(listener, farm_web::router(app), CancellationToken::new()));
+    serve_strangers(&farm).await;
     let mut at = 0;
     for n in 1.. {
         let line =
@@ -167,4 +130,53 @@ fn marked(log: &str) -> (String, Vec<StageMark>) {
         whole.extend(log.lines().skip(500 * n).take(lines).map(|line| format!("{line}\n")));
     }
     (whole, marks)
+}
+
+async fn one_fails(farm: &Farm, builders: &mut [farm::Builder; 3]) {
+    // It succeeded before, and now failed on one, with a long log.
+    for release in ["1.27.1-1", "1.27.2-1"] {
+        farm.job(&[&format!("nginx-{release}.src.rpm")]).await;
+        succeed(farm, &mut builders[0], &format!("nginx-{release}")).await;
+        if release == "1.27.1-1" {
+            succeed(farm, &mut builders[1], &format!("nginx-{release}")).await;
+        }
+    }
+    let key = builders[1].claim();
+    let log: String = (1..4000)
+        .map(|n| format!("libtool: compile:  gcc -DHAVE_CONFIG_H -I. -O2 -g -c part{n}.c -o part{n}.o\n"))
+        .collect();
+    let (log, marks) = marked(&log);
+    let packed = gzip(format!("{log}{}\n", LINES.join("\n")).as_bytes());
+    builders[1].log(&key, 0, log.as_bytes());
+    let log = artifact(ArtifactKind::Log, "build.log", farm.blob(&packed).await, packed.len());
+    let artifacts = vec![log, record(farm, &LATER).await];
+    builders[1].finish(&key, &Finish { artifacts, marks, ..failed_build(&LINES) });
+}
+
+async fn one_is_rejected(farm: &Farm) {
+    farm.submit(&["broken-1.0-1.src.rpm", "second-2.0-1.src.rpm"]).await;
+    farm.decide(|_| {
+        let reason =
+            |code: &str, source, message: &str| Reason { code: code.to_owned(), source, message: message.to_owned() };
+        Decision::Reject(vec![
+            reason(
+                "payload_digest",
+                Some(1),
+                "the payload is damaged: its SHA-256 is not the one that the header names; build the package again",
+            ),
+            reason("unknown_target", None, "unknown target “f99”; known are: f13-x86_64, f14-x86_64"),
+        ])
+    });
+}
+
+/// The same pages for somebody whom nobody knows.
+async fn serve_strangers(farm: &Farm) {
+    let strange = Config {
+        local_user: None,
+        http: HttpConfig::new("127.0.0.1:8766".parse().unwrap()),
+        ..(*farm.app.config).clone()
+    };
+    let (app, listener) = (App::open(strange, CancellationToken::new()).unwrap(), "127.0.0.1:8766".parse().unwrap());
+    let listener = Listener::bind(&HttpConfig::new(listener)).await.unwrap();
+    tokio::spawn(serve(listener, farm_web::router(app), CancellationToken::new()));
 }

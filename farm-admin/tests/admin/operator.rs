@@ -49,7 +49,7 @@ fn a_bad_recipe_is_refused_with_every_reason_and_nothing_is_changed() {
         "name “f14-x86_64” is not release-arch, “f13-x86_64”",
         "base is empty",
         "timeout_seconds is 0",
-        "repository name “no good” has characters that dnf does not take",
+        "“no good” is no repository name",
         "either baseurl or metalink",
         "gpgcheck needs a gpgkey",
         "“http://example.org/ x” is no URL",

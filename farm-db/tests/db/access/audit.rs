@@ -388,11 +388,10 @@ fn time_goes_by(farm: &mut Farm) {
     assert_eq!(chores::note_vanished(&mut farm.janitor, 600).unwrap().gone, ["one"]);
     execute(conn, "UPDATE farm.builder SET last_seen_at = now()");
     assert_eq!(chores::note_vanished(&mut farm.janitor, 600).unwrap().back, ["one"]);
-    execute(conn, &format!("INSERT INTO farm.blob (digest, size) VALUES ('\\x{}', 1)", "02".repeat(32)));
     execute(
         conn,
-        "INSERT INTO farm.brought (digest, person_id) SELECT b.digest, p.id FROM farm.blob b, farm.person p
-                   WHERE b.digest = decode(repeat('02', 32), 'hex') AND p.principal = 'alice'",
+        "WITH b AS (INSERT INTO farm.blob (digest, size) VALUES (decode(repeat('02', 32), 'hex'), 1) RETURNING digest)
+         INSERT INTO farm.brought (digest, person_id) SELECT digest, id FROM b, farm.person WHERE principal = 'alice'",
     );
     execute(conn, "UPDATE farm.brought SET touched_at = now() - interval '1 month'");
     // The other file that was brought is in a job.
