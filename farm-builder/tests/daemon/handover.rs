@@ -117,7 +117,9 @@ async fn a_successor_that_is_told_to_end_takes_its_predecessor_along() {
     assert!(builder.process.wait(SOON).success());
     eventually("the end of the successor", SOON, async || leftovers("both").is_empty().then_some(())).await;
     assert_eq!(processes_with("hang-both"), [""; 0]);
-    assert_eq!(farm.attempts(job, "outcome"), "released");
+    // The successor may be given the task once more before its last claim is recalled, and gives it back at once.
+    let outcomes = farm.attempts(job, "outcome");
+    assert!(!outcomes.is_empty() && outcomes.split(' ').all(|outcome| outcome == "released"), "{outcomes}");
 }
 
 #[tokio::test]
