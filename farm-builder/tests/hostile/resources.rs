@@ -67,9 +67,9 @@ async fn one_file_without_end_ends_at_the_limit_of_the_disk() {
 
 #[tokio::test]
 async fn a_file_without_a_name_is_bounded_as_well() {
-    // When it is over nothing of it is left to see, so it is the build that failed.
-    let built = Attack::new("unlinked-filler").fails(Cause::Build, Stage::Build).await;
+    let built = Attack::new("unlinked-filler").fails(Cause::DiskFull, Stage::Build).await;
     assert!(built.log.contains("No space left on device"), "{}", built.log);
+    // There nobody sees it, but no file becomes larger than the limit: so it is the build that failed.
     Attack::new("unlinked-filler").on_disk().fails(Cause::Build, Stage::Build).await;
 }
 
