@@ -163,7 +163,7 @@ BEGIN
     RETURNING platform INTO STRICT v_platform;
   PERFORM pg_notify('farm_ready', v_platform);
 END $$;
-DROP FUNCTION farm.pulse, farm.tell_status, farm.leave, farm.saves_slots, farm.leased_weight, farm.make_room, farm.is_saved_for;
+DROP FUNCTION farm.hubs_were_away, farm.pulse, farm.tell_status, farm.leave, farm.saves_slots, farm.leased_weight, farm.make_room, farm.is_saved_for;
 DROP TRIGGER weigh ON farm.task;
 DROP FUNCTION farm.weigh, farm.weight_of;
 DROP TABLE farm.hub_pulse, farm.leaving, farm.builder_status;

@@ -342,15 +342,19 @@ BEGIN
       since = CASE WHEN p.at < now() - p.lease / 3 THEN now() ELSE p.since END;
 END $$;
 
--- As it was, but a lease runs out only while it could have been renewed: not while no hub is there, nor in the first lease's time after
--- one came back. (After a day without any pulse it is taken that hubs of an older version are at work, which have none.)
+-- Whether leases may have run out because no hub took renewals: none is there, or one came back within the first lease's time. (After a
+-- day without any pulse it is taken that hubs of an older version are at work, which have none.)
+CREATE FUNCTION farm.hubs_were_away() RETURNS boolean LANGUAGE sql STABLE SET search_path = '' AS $$
+  SELECT EXISTS (SELECT FROM farm.hub_pulse WHERE at > now() - interval '1 day' AND (at < now() - lease / 3 OR since > now() - lease))
+$$;
+
+-- As it was, but a lease runs out only while it could have been renewed.
 CREATE OR REPLACE FUNCTION farm.reap(p_grace interval) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   v_lease farm.lease;
   v_jobs bigint[] := '{}';
 BEGIN
-  IF EXISTS (SELECT FROM farm.hub_pulse WHERE at > now() - interval '1 day'
-             AND (at < now() - lease / 3 OR since > now() - lease)) THEN
+  IF farm.hubs_were_away() THEN
     RETURN 0;
   END IF;
   FOR v_lease IN

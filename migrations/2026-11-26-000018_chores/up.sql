@@ -81,12 +81,16 @@ END $$;
 
 -- Tasks that are over their time though their builder renews the lease. It should have ended the build itself, so the builder is
 -- not to be trusted any more, and nothing is known about the package: the attempt is lost, and another builder gets the task.
--- Answers how many leases ended.
+-- The time of a task counts the package's own steps alone, and making ready and handing in take time too: the grace has to be generous.
+-- As with leases, nothing is taken back while builders could not hand in what they have. Answers how many leases ended.
 CREATE FUNCTION farm.reap_overdue(p_grace interval) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   v_lease farm.lease;
   v_jobs bigint[] := '{}';
 BEGIN
+  IF farm.hubs_were_away() THEN
+    RETURN 0;
+  END IF;
   FOR v_lease IN
     WITH overdue AS MATERIALIZED (
       SELECT l.task_id FROM farm.lease l JOIN farm.task t ON t.id = l.task_id
