@@ -174,14 +174,15 @@ BEGIN
     ON CONFLICT DO NOTHING;
 END $$;
 
--- As it was, but what was announced has come.
+-- As it was, but what was announced has come; and where the files of the job have gone meanwhile, no log comes back.
 CREATE OR REPLACE FUNCTION farm.put_log_together(p_task bigint, p_attempt int, p_digest farm.sha256, p_size bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
   INSERT INTO farm.blob (digest, size) VALUES (p_digest, p_size) ON CONFLICT (digest) DO NOTHING;
-  UPDATE farm.attempt SET log_digest = p_digest WHERE task_id = p_task AND number = p_attempt AND outcome IS NOT NULL AND log_digest IS NULL;
+  UPDATE farm.attempt SET log_digest = p_digest WHERE task_id = p_task AND number = p_attempt AND outcome IS NOT NULL AND log_digest IS NULL
+    AND log_size > 0;
   IF NOT FOUND THEN
-    PERFORM farm.refuse('conflict', format('attempt %s of task %s runs, or has its log sealed', p_attempt, p_task));
+    PERFORM farm.refuse('conflict', format('attempt %s of task %s runs, or has its log sealed or removed', p_attempt, p_task));
   END IF;
   INSERT INTO farm.artifact (task_id, attempt, kind, name, digest, size) VALUES (p_task, p_attempt, 'log', 'build.log.gz', p_digest, p_size);
   DELETE FROM farm.log_chunk WHERE task_id = p_task AND attempt = p_attempt;
@@ -328,6 +329,15 @@ BEGIN
           FROM farm.blob WHERE unowned_since IS NOT NULL);
 END $$;
 
+-- As it was, but a job that keeps no files holds none of its sources: what was brought again counts again.
+CREATE OR REPLACE FUNCTION farm.bytes_of(p_person int) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+  SELECT ((SELECT coalesce(sum(bytes), 0) FROM farm.job WHERE person_id = p_person)
+        + (SELECT coalesce(sum(b.size), 0) FROM farm.brought r JOIN farm.blob b ON b.digest = r.digest WHERE r.person_id = p_person
+             AND NOT EXISTS (SELECT FROM farm.source s JOIN farm.job j ON j.id = s.job_id
+                             WHERE s.blob = r.digest AND j.person_id = p_person))
+        + (SELECT coalesce(sum(size), 0) FROM farm.upload WHERE person_id = p_person))::bigint
+$$;
+
 -- How long buckets keep what is in them. NULL: for ever.
 
 ALTER TABLE farm.bucket
@@ -365,7 +375,7 @@ BEGIN
 END $$;
 
 -- The jobs of a bucket whose files are to go, the oldest first, and why. Never those of a job that ended within a day, nor of one that
--- another comes after which has not ended.
+-- another comes after, or is built like, which has not ended.
 CREATE FUNCTION farm.files_due(p_bucket text) RETURNS TABLE (o_job bigint, o_bytes bigint, o_why text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
@@ -401,6 +411,7 @@ BEGIN
     FROM sized s WHERE s.ended < now() - interval '1 day')
   SELECT d.id, d.bytes, d.why FROM judged d
     WHERE d.why IS NOT NULL AND NOT EXISTS (SELECT FROM farm.job n WHERE n.after_job = d.id AND n.open)
+      AND NOT EXISTS (SELECT FROM farm.task t JOIN farm.job n ON n.like_task = t.id WHERE t.job_id = d.id AND n.open)
     ORDER BY d.id;
 END $$;
 
@@ -483,6 +494,26 @@ BEGIN
 END $$;
 CREATE TRIGGER has_sources BEFORE UPDATE OF state ON farm.task FOR EACH ROW
   WHEN (OLD.finished_at IS NOT NULL AND NEW.finished_at IS NULL) EXECUTE FUNCTION farm.has_sources();
+
+-- As it was, but a job that is to be built like a build whose record has gone is not built otherwise instead.
+CREATE OR REPLACE FUNCTION farm.may_go_again(p_job bigint) RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  v_lacks text;
+  v_like bigint;
+BEGIN
+  PERFORM farm.may_go_again_plain(p_job);
+  SELECT farm.lacks_for_options(person_id, options) INTO v_lacks FROM farm.job WHERE id = p_job;
+  IF v_lacks IS NOT NULL THEN
+    PERFORM farm.refuse('forbidden', format('job %s is not built again: what it asks of its builds takes the right “%s”, which whoever '
+      'handed it in has not, or no more', p_job, v_lacks));
+  END IF;
+  SELECT j.like_task INTO v_like FROM farm.job j WHERE j.id = p_job AND j.like_task IS NOT NULL AND NOT EXISTS (
+    SELECT FROM farm.artifact f WHERE f.task_id = j.like_task AND f.attempt = j.like_attempt AND f.kind = 'manifest');
+  IF v_like IS NOT NULL THEN
+    PERFORM farm.refuse('conflict', format('job %s is not built again: the record of task %s, which it is to be built like, is gone; '
+      'hand it in anew', p_job, v_like));
+  END IF;
+END $$;
 
 -- What has become of the files of a job; NULL: they are there.
 CREATE FUNCTION farm.gone_files(p_job bigint) RETURNS jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
