@@ -531,6 +531,8 @@ BEGIN
         SELECT format('process %s of %s%s, %s', a.pid, a.usename, coalesce(' (' || nullif(a.application_name, '') || ')', ''), a.state) AS who,
                extract(epoch FROM clock_timestamp() - a.xact_start)::bigint AS seconds
         FROM pg_stat_activity a WHERE a.backend_xmin IS NOT NULL AND a.xact_start IS NOT NULL AND a.pid <> pg_backend_pid()
+          -- They leave by themselves whom they are in the way of.
+          AND a.backend_type <> 'autovacuum worker'
         UNION ALL
         SELECT format('prepared transaction %s of %s', p.gid, p.owner), extract(epoch FROM clock_timestamp() - p.prepared)::bigint
         FROM pg_prepared_xacts p
