@@ -4,7 +4,7 @@ DROP POLICY for_janitors ON farm.source;
 DROP POLICY for_janitors ON farm.task;
 DROP POLICY for_janitors ON farm.job;
 REVOKE SELECT ON farm.task, farm.ready, farm.job, farm.source, farm.artifact FROM farm_janitor;
-REVOKE SELECT (task_id, attempt, builder_id, expires_at) ON farm.lease FROM farm_janitor;
+REVOKE SELECT (task_id, attempt, builder_id, expires_at, weight) ON farm.lease FROM farm_janitor;
 REVOKE SELECT (task_id, number, builder_id, outcome, log_size, log_digest) ON farm.attempt FROM farm_janitor;
 REVOKE EXECUTE ON FUNCTION farm.is_final, farm.job_succeeded FROM farm_janitor;
 DROP TRIGGER has_sources ON farm.task;

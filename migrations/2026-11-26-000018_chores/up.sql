@@ -571,7 +571,7 @@ END $$;
 
 -- The janitor asks whether everything fits together, and for that it reads the queue: everything but secrets.
 GRANT SELECT ON farm.task, farm.ready, farm.job, farm.source, farm.artifact, farm.chore, farm.expected TO farm_janitor;
-GRANT SELECT (task_id, attempt, builder_id, expires_at) ON farm.lease TO farm_janitor;
+GRANT SELECT (task_id, attempt, builder_id, expires_at, weight) ON farm.lease TO farm_janitor;
 GRANT SELECT (task_id, number, builder_id, outcome, log_size, log_digest) ON farm.attempt TO farm_janitor;
 CREATE POLICY for_janitors ON farm.job TO farm_janitor USING (true);
 CREATE POLICY for_janitors ON farm.task TO farm_janitor USING (true);

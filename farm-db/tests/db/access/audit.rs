@@ -76,8 +76,8 @@ finish        | task 1                  | builder/one@X  | lease    | farm_hub
 publish       | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
 publish again | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
 submit        | job 2                   | alice          | token    | farm_web
-build like    | job 2                   | alice          | token    | farm_web
 ask of builds | job 2                   | alice          | token    | farm_web
+build like    | job 2                   | alice          | token    | farm_web
 reject        | job 2                   | farm_validator | daemon   | farm_validator
 submit        | job 3                   | alice          | token    | farm_web
 ask of builds | job 3                   | alice          | token    | farm_web
@@ -91,10 +91,13 @@ reap          | task 2                  | farm_janitor   | daemon   | farm_janit
 cancel        | job 3                   | boss           | session  | farm_web
 seal log      | task 2                  | farm_janitor   | daemon   | farm_janitor
 submit        | job 4                   | alice          | token    | farm_web
+ask of builds | job 4                   | alice          | token    | farm_web
 accept        | job 4                   | farm_validator | daemon   | farm_validator
 submit        | job 5                   | alice          | token    | farm_web
+ask of builds | job 5                   | alice          | token    | farm_web
 accept        | job 5                   | farm_validator | daemon   | farm_validator
 submit        | job 6                   | alice          | token    | farm_web
+ask of builds | job 6                   | alice          | token    | farm_web
 accept        | job 6                   | farm_validator | daemon   | farm_validator
 claim         | task 3                  | builder/one@X  | lease    | farm_hub
 let go        | job 5                   | farm_hub       | daemon   | farm_hub
