@@ -80,6 +80,7 @@ async fn measure(web: &str, hub: &str, token: &Token, samples: usize) -> Vec<Dur
         version: "bench".to_owned(),
         arches: vec!["x86_64".to_owned()],
         slots: 1,
+        successor: false,
     };
     hub.post("/hub/v1/hello").json(&hello).answer::<Welcome>().await.unwrap();
     let srpm = Spec::named("bench").srpm();

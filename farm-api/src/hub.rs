@@ -48,6 +48,9 @@ pub struct Hello {
     pub arches: Vec<String>,
     /// Slots, of which a task takes as many as it weighs.
     pub slots: u32,
+    /// Whether it takes over from a daemon that is still there to finish its builds.
+    #[serde(default)]
+    pub successor: bool,
 }
 
 /// The hub's answer to [`Hello`].

@@ -121,8 +121,11 @@ impl Recipe {
         let repositories = self.repositories.iter().filter(|repository| repository.enabled).cloned().collect();
         Self {
             repositories,
+            description: String::new(),
+            auto: true,
             network: false,
             timeout_seconds: None,
+            weight: None,
             limits: Limits::default(),
             buckets: Vec::new(),
             ..self.clone()
@@ -152,5 +155,36 @@ impl Repository {
             }
         }
         problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_builds_may_do_makes_no_other_base_tree_and_what_is_in_it_does() {
+        let plain = json!({ "name": "a-x86_64", "release": "a", "arch": "x86_64", "base": ["bash"],
+                            "repository": [{ "name": "base", "baseurl": "http://h/", "gpgcheck": false }] });
+        let base = |key: &str, value: serde_json::Value| {
+            let mut recipe = plain.clone();
+            recipe[key] = value;
+            serde_json::from_value::<Recipe>(recipe).unwrap().for_base()
+        };
+        let former = base("base", json!(["bash"]));
+        for (key, value) in [
+            ("description", json!("of all")),
+            ("auto", json!(false)),
+            ("network", json!(true)),
+            ("timeout_seconds", json!(5)),
+            ("weight", json!(4)),
+            ("limits", json!({ "processes": 5 })),
+            ("buckets", json!(["main"])),
+        ] {
+            assert_eq!(base(key, value), former, "{key}");
+        }
+        assert_ne!(base("base", json!(["bash", "make"])), former);
     }
 }

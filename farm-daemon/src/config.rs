@@ -71,7 +71,9 @@ pub fn load<C: Config>(path: &Path) -> Result<C, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let config: C = parse(&text).map_err(|e| e.at(path))?;
     let mut problems = config.validate();
-    for problem in config.kerberos().map(KerberosConfig::problems).unwrap_or_default() {
+    let kerberos = config.kerberos();
+    let renewal = kerberos.filter(|_| config.login().is_some()).and_then(KerberosConfig::renewal_problem);
+    for problem in kerberos.map(KerberosConfig::problems).unwrap_or_default().into_iter().chain(renewal) {
         // The daemon may have asked as well.
         if !problems.contains(&problem) {
             problems.push(problem);

@@ -26,7 +26,8 @@ pub struct KerberosConfig {
     /// The keytab by whose first principal this process logs in, to PostgreSQL or to the hub (`KRB5_CLIENT_KTNAME`).
     pub client_keytab: Option<PathBuf>,
     /// Where the tickets of this process are kept (`KRB5CCNAME`). With a client keytab the default is a file in a folder of its
-    /// own, as tickets of somebody else would be used rather than the keytab; and it has to be a file, which newer tickets replace.
+    /// own, as tickets of somebody else would be used rather than the keytab. Where the daemon renews them itself it has to be a file,
+    /// which newer tickets replace.
     pub ccache: Option<String>,
     /// The keytab with the key of `HTTP/<host>`, by which the tickets of callers are read (`KRB5_KTNAME`).
     pub service_keytab: Option<PathBuf>,
@@ -41,15 +42,19 @@ impl KerberosConfig {
             .collect();
         if self.ccache.as_deref().is_some_and(|name| name.trim().is_empty()) {
             problems.push("kerberos.ccache is empty: it takes a name as in FILE:/run/farm/tickets".to_owned());
-        } else if let Some(name) =
-            self.ccache.as_deref().filter(|_| self.client_keytab.is_some() && self.file().is_none())
-        {
-            problems.push(format!(
-                "kerberos.ccache is {name}, and with a client keytab it takes a file, as in FILE:/run/farm/tickets, whose tickets \
-                 this process replaces by newer ones; leave it out to have one in a folder of its own"
-            ));
         }
         problems
+    }
+
+    /// What is wrong with it for a process that replaces the tickets of its client keytab by newer ones.
+    pub(crate) fn renewal_problem(&self) -> Option<String> {
+        let name = self.ccache.as_deref().filter(|name| !name.trim().is_empty())?;
+        (self.client_keytab.is_some() && self.file().is_none()).then(|| {
+            format!(
+                "kerberos.ccache is {name}, and with a client keytab it takes a file, as in FILE:/run/farm/tickets, whose tickets \
+                 this process replaces by newer ones; leave it out to have one in a folder of its own"
+            )
+        })
     }
 
     /// The file that tickets are kept in by this configuration, if it is one.
@@ -64,6 +69,8 @@ impl KerberosConfig {
         match (&self.client_keytab, self.file()) {
             (None, _) => Ok(None),
             (Some(_), Some(file)) => Ok(Some(Tickets::in_file(file))),
+            // Somewhere else: a process that replaces its tickets refuses that, and for any other the library alone renews them.
+            (Some(_), None) if self.ccache.is_some() => Ok(None),
             (Some(_), None) => Tickets::in_own_folder(daemon).map(Some),
         }
     }
@@ -159,11 +166,14 @@ mod tests {
             let config = kept(name, Some("/k".into()));
             assert_eq!(variables(&config)[1], ("KRB5CCNAME", OsString::from("FILE:/run/farm/cc")));
         }
-        let problems = kept("MEMORY:cc", Some("/k".into())).problems().join("; ");
+        let kept_in_memory = kept("MEMORY:cc", Some("/k".into()));
+        assert_eq!(variables(&kept_in_memory)[1], ("KRB5CCNAME", OsString::from("MEMORY:cc")));
+        let problem = kept_in_memory.renewal_problem().unwrap();
         assert!(
-            problems.contains("kerberos.ccache is MEMORY:cc, and with a client keytab it takes a file"),
-            "{problems}"
+            problem.contains("kerberos.ccache is MEMORY:cc, and with a client keytab it takes a file"),
+            "{problem}"
         );
+        assert_eq!(kept("/run/farm/cc", Some("/k".into())).renewal_problem(), None);
     }
 
     #[test]

@@ -74,6 +74,7 @@ fn prepare(db: &TestDb, clients: u64, tasks: u64) {
             version: String::new(),
             arches: vec!["x86_64".to_owned()],
             slots: 1,
+            successor: false,
         };
         queue::hello(&mut conn, BuilderId(i32::try_from(builder).unwrap()), "127.0.0.1", &hello).unwrap();
     }

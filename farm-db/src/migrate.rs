@@ -19,6 +19,17 @@ pub fn pending(conn: &mut PgConnection) -> Result<Vec<String>> {
     Ok(pending.iter().map(|m| m.name().to_string()).collect())
 }
 
+/// Applies the next one alone, and answers its name; for tests.
+pub fn up_one(conn: &mut PgConnection) -> Result<String> {
+    Ok(conn.run_next_migration(MIGRATIONS).map_err(|e| DbError::Data(e.to_string()))?.to_string())
+}
+
+/// Takes the last one back; for tests.
+pub fn down_one(conn: &mut PgConnection) -> Result<()> {
+    conn.revert_last_migration(MIGRATIONS).map_err(|e| DbError::Data(e.to_string()))?;
+    Ok(())
+}
+
 /// Takes everything back; for tests.
 pub fn down(conn: &mut PgConnection) -> Result<()> {
     conn.revert_all_migrations(MIGRATIONS).map_err(|e| DbError::Data(e.to_string()))?;

@@ -123,14 +123,27 @@ impl TestBuilder {
         anew
     }
 
+    /// The next life of the same builder, to which this one hands over.
+    #[must_use]
+    pub fn succeeded(self, conn: &mut PgConnection) -> Self {
+        let next = Self { instance: Uuid::new_v4(), ..self };
+        next.hello(conn, true);
+        next
+    }
+
     /// It says hello in the life that it is in.
     pub fn says_hello(self, conn: &mut PgConnection) {
+        self.hello(conn, false);
+    }
+
+    fn hello(self, conn: &mut PgConnection, successor: bool) {
         let hello = Hello {
             name: "unused".parse().unwrap(),
             instance: self.instance,
             version: "test".to_owned(),
             arches: vec![self.arch.to_owned()],
             slots: 4,
+            successor,
         };
         queue::hello(conn, self.id, "127.0.0.1", &hello).unwrap();
     }

@@ -61,7 +61,7 @@ pub struct Config {
 pub struct Chores {
     /// How often to look for tasks that are over their time; 60 by default.
     pub overdue_seconds: u64,
-    /// How long a builder may be at a task after its time was over; 1800 by default.
+    /// How long a builder may be at a task after its time was over; 21600 by default. That counts its own steps alone.
     pub overdue_grace_seconds: u32,
     /// How often to look for builders that vanished; 60 by default.
     pub builders_seconds: u64,
@@ -95,7 +95,7 @@ impl Default for Chores {
     fn default() -> Self {
         Self {
             overdue_seconds: 60,
-            overdue_grace_seconds: 1800,
+            overdue_grace_seconds: 21_600,
             builders_seconds: 60,
             builder_gone_seconds: 600,
             undecided_seconds: 60,

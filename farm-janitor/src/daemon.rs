@@ -95,8 +95,13 @@ where
         let period = Duration::from_secs((chore.seconds)(&tools.config));
         let spacing = if period < OFTEN { Duration::ZERO } else { period };
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        // What is not through, or went wrong, is gone on with before the next period.
+        let mut due_now = false;
         while !shutdown.is_cancelled() {
-            let rest = match turn(chore, janitor, spacing, &tools, &run_once).await {
+            let spacing = if due_now { Duration::ZERO } else { spacing };
+            let done = turn(chore, janitor, spacing, &tools, &run_once).await;
+            due_now = goes_on(&done);
+            let rest = match done {
                 Ok(Some(Report { more: true, .. })) => Duration::ZERO,
                 Ok(Some(_)) => period,
                 Ok(None) => period.min(LOOK_AGAIN),
@@ -112,6 +117,11 @@ where
         }
         Ok(())
     }
+}
+
+/// Whether a chore is to be gone on with before its next period: it went wrong, or there is more to do.
+fn goes_on(done: &anyhow::Result<Option<Report>>) -> bool {
+    !matches!(done, Ok(None | Some(Report { more: false, .. })))
 }
 
 /// Does a chore now, whenever it was done last, as an operator asks for. `None`: a janitor is at it.
@@ -187,5 +197,65 @@ fn show(name: &'static str, report: &Report, took: Duration) {
     }
     for alarm in &report.alarms {
         warn!(chore = name, "{alarm}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use farm_testing::{TestDb, eventually};
+
+    use super::*;
+    use crate::{Chores, chores::find};
+
+    fn tools(db: &TestDb, dir: &std::path::Path) -> Tools {
+        let config = Config {
+            database: db.url_as("farm_janitor"),
+            connection_max_age_seconds: 600,
+            kerberos: farm_daemon::KerberosConfig::default(),
+            store: farm_store::StoreConfig::Folder { path: dir.join("store") },
+            spool: dir.join("spool"),
+            reap_seconds: 5,
+            reap_grace_seconds: 5,
+            settle_seconds: 1,
+            seal_seconds: 30,
+            upload_idle_seconds: 3600,
+            chores: Chores::default(),
+            metrics: None,
+            log: farm_daemon::LogConfig::default(),
+        };
+        Tools::open(&config).unwrap()
+    }
+
+    #[test]
+    fn what_went_wrong_or_is_not_through_is_gone_on_with_and_nothing_else() {
+        assert!(goes_on(&Err(anyhow::anyhow!("the store is away"))));
+        assert!(goes_on(&Ok(Some(Report { more: true, ..Report::default() }))));
+        assert!(!goes_on(&Ok(Some(Report::done(3)))) && !goes_on(&Ok(None)));
+    }
+
+    #[tokio::test]
+    async fn a_chore_that_fails_is_gone_on_with_before_its_next_period() {
+        let (db, dir) = (TestDb::new(), tempfile::tempdir().unwrap());
+        let (tools, shutdown, turns) =
+            (tools(&db, dir.path()), CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&turns);
+        let work = move |_: Tools| -> BoxFuture<'static, anyhow::Result<Report>> {
+            let turn = counted.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async move {
+                match turn {
+                    0 => anyhow::bail!("the store is away"),
+                    _ => Ok(Report::done(1)),
+                }
+            })
+        };
+        let chore = find("retention").unwrap();
+        assert!((chore.seconds)(&tools.config) > 600, "its period is longer than this test");
+        let janitor = tokio::spawn(repeat(chore, Uuid::new_v4(), &tools, work, &shutdown));
+        eventually("another try", Duration::from_secs(60), async || (turns.load(Ordering::Relaxed) == 2).then_some(()))
+            .await;
+        shutdown.cancel();
+        janitor.await.unwrap().unwrap();
     }
 }

@@ -163,11 +163,12 @@ BEGIN
     RETURNING platform INTO STRICT v_platform;
   PERFORM pg_notify('farm_ready', v_platform);
 END $$;
-DROP FUNCTION farm.pulse, farm.tell_status, farm.leave, farm.saves_slots, farm.leased_weight, farm.make_room, farm.is_saved_for;
+DROP FUNCTION farm.come_up, farm.hubs_were_away, farm.pulse, farm.tell_status, farm.leave, farm.saves_slots, farm.leased_weight, farm.make_room, farm.is_saved_for;
 DROP TRIGGER weigh ON farm.task;
 DROP FUNCTION farm.weigh, farm.weight_of;
 DROP TABLE farm.hub_pulse, farm.leaving, farm.builder_status;
 ALTER TABLE farm.builder DROP COLUMN saves_for;
 ALTER TABLE farm.lease DROP COLUMN weight, DROP COLUMN instance;
+DROP INDEX farm.ready_heavy;
 ALTER TABLE farm.ready DROP COLUMN weight;
 ALTER TABLE farm.task DROP COLUMN weight;

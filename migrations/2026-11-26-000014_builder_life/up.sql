@@ -4,6 +4,7 @@ SET LOCAL ROLE farm_owner;
 
 ALTER TABLE farm.task ADD COLUMN weight smallint NOT NULL DEFAULT 1 CHECK (weight BETWEEN 1 AND 64);
 ALTER TABLE farm.ready ADD COLUMN weight smallint NOT NULL DEFAULT 1;
+CREATE INDEX ready_heavy ON farm.ready (platform) WHERE weight > 1;
 ALTER TABLE farm.lease
   ADD COLUMN weight smallint NOT NULL DEFAULT 1,
   ADD COLUMN instance uuid;            -- the life of the builder that claimed it
@@ -271,6 +272,19 @@ BEGIN
   RETURN cardinality(v_jobs);
 END $$;
 
+-- A builder comes up, and says whether it takes over from a life that handed over to it. If not, no such life goes on: the machine or the
+-- service was started anew in the middle of that. (A hub of the version before calls farm.hello, which takes everybody for a successor.)
+CREATE FUNCTION farm.come_up(p_builder int, p_address text, p_instance uuid, p_version text, p_arches text[], p_slots int,
+    p_successor boolean) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  IF NOT p_successor THEN
+    PERFORM FROM farm.builder WHERE id = p_builder FOR UPDATE;
+    DELETE FROM farm.leaving WHERE builder_id = p_builder;
+  END IF;
+  RETURN farm.hello(p_builder, p_address, p_instance, p_version, p_arches, p_slots);
+END $$;
+
 -- A life of a builder hands over to the next one, which will say hello: what it holds stays with it, and it claims no more.
 CREATE FUNCTION farm.leave(p_builder int, p_instance uuid) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
@@ -342,15 +356,19 @@ BEGIN
       since = CASE WHEN p.at < now() - p.lease / 3 THEN now() ELSE p.since END;
 END $$;
 
--- As it was, but a lease runs out only while it could have been renewed: not while no hub is there, nor in the first lease's time after
--- one came back. (After a day without any pulse it is taken that hubs of an older version are at work, which have none.)
+-- Whether leases may have run out because no hub took renewals: none is there, or one came back within the first lease's time. (After a
+-- day without any pulse it is taken that hubs of an older version are at work, which have none.)
+CREATE FUNCTION farm.hubs_were_away() RETURNS boolean LANGUAGE sql STABLE SET search_path = '' AS $$
+  SELECT EXISTS (SELECT FROM farm.hub_pulse WHERE at > now() - interval '1 day' AND (at < now() - lease / 3 OR since > now() - lease))
+$$;
+
+-- As it was, but a lease runs out only while it could have been renewed.
 CREATE OR REPLACE FUNCTION farm.reap(p_grace interval) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   v_lease farm.lease;
   v_jobs bigint[] := '{}';
 BEGIN
-  IF EXISTS (SELECT FROM farm.hub_pulse WHERE at > now() - interval '1 day'
-             AND (at < now() - lease / 3 OR since > now() - lease)) THEN
+  IF farm.hubs_were_away() THEN
     RETURN 0;
   END IF;
   FOR v_lease IN
@@ -383,6 +401,6 @@ CREATE OR REPLACE VIEW farm.running_view AS
   FROM farm.lease l JOIN farm.task t ON t.id = l.task_id JOIN farm.job j ON j.id = t.job_id
   JOIN farm.builder b ON b.id = l.builder_id JOIN farm.attempt a ON a.task_id = l.task_id AND a.number = l.attempt;
 
-GRANT EXECUTE ON FUNCTION farm.leave, farm.tell_status, farm.pulse, farm.leased_weight, farm.saves_slots TO farm_hub;
+GRANT EXECUTE ON FUNCTION farm.come_up, farm.leave, farm.tell_status, farm.pulse, farm.leased_weight, farm.saves_slots TO farm_hub;
 
 RESET ROLE;

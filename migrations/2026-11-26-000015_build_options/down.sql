@@ -1,5 +1,7 @@
 SET LOCAL ROLE farm_owner;
 
+DROP TRIGGER gives_what_is_public ON farm.platform;
+DROP FUNCTION farm.gives_what_is_public;
 DROP FUNCTION farm.whoami;
 ALTER FUNCTION farm.whoami_plain RENAME TO whoami;
 GRANT EXECUTE ON FUNCTION farm.whoami TO farm_web;

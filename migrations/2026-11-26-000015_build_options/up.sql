@@ -121,6 +121,22 @@ END $$;
 ALTER TABLE farm.unpublished ADD COLUMN at timestamptz NOT NULL DEFAULT clock_timestamp();
 GRANT EXECUTE ON FUNCTION farm.asked_of_builds, farm.leased_bucket TO farm_hub;
 
+-- What a platform gives to every build everybody may see.
+CREATE FUNCTION farm.gives_what_is_public() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  v_hidden text;
+BEGIN
+  SELECT string_agg(n.name, '”, “' ORDER BY n.name) INTO v_hidden FROM jsonb_array_elements_text(NEW.recipe->'buckets') AS n(name)
+    WHERE NOT EXISTS (SELECT FROM farm.bucket b WHERE b.name = n.name AND b.public);
+  IF v_hidden IS NOT NULL THEN
+    PERFORM farm.refuse('conflict', format('platform %s gives the packages of “%s” to every build, and no bucket of that name is public; '
+      'make it public, or leave it out of `buckets`', NEW.name, v_hidden));
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER gives_what_is_public BEFORE INSERT OR UPDATE OF recipe ON farm.platform FOR EACH ROW
+  WHEN (NEW.recipe ? 'buckets') EXECUTE FUNCTION farm.gives_what_is_public();
+
 -- What a build of a person may use up is told to that person with everything else.
 ALTER FUNCTION farm.whoami RENAME TO whoami_plain;
 REVOKE EXECUTE ON FUNCTION farm.whoami_plain FROM farm_web;

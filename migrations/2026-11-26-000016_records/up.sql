@@ -66,13 +66,13 @@ BEGIN
 END $$;
 GRANT EXECUTE ON FUNCTION farm.build_like TO farm_web;
 
--- The record that a task is to be built like; NULL: like none.
+-- The record that a task is to be built like, of which digest and size are null once it has gone. NULL: like none.
 CREATE FUNCTION farm.like_of(p_task bigint) RETURNS jsonb LANGUAGE plpgsql STABLE SET search_path = '' AS $$
 BEGIN
   RETURN (SELECT jsonb_build_object('task', p_task, 'digest', encode(f.digest, 'hex'), 'size', f.size)
           FROM farm.task t JOIN farm.job j ON j.id = t.job_id
-          JOIN farm.artifact f ON f.task_id = j.like_task AND f.attempt = j.like_attempt AND f.kind = 'manifest'
-          WHERE t.id = p_task LIMIT 1);
+          LEFT JOIN farm.artifact f ON f.task_id = j.like_task AND f.attempt = j.like_attempt AND f.kind = 'manifest'
+          WHERE t.id = p_task AND j.like_task IS NOT NULL LIMIT 1);
 END $$;
 
 -- The same of all tasks that a builder was just given.

@@ -4,7 +4,7 @@ DROP POLICY for_janitors ON farm.source;
 DROP POLICY for_janitors ON farm.task;
 DROP POLICY for_janitors ON farm.job;
 REVOKE SELECT ON farm.task, farm.ready, farm.job, farm.source, farm.artifact FROM farm_janitor;
-REVOKE SELECT (task_id, attempt, builder_id, expires_at) ON farm.lease FROM farm_janitor;
+REVOKE SELECT (task_id, attempt, builder_id, expires_at, weight) ON farm.lease FROM farm_janitor;
 REVOKE SELECT (task_id, number, builder_id, outcome, log_size, log_digest) ON farm.attempt FROM farm_janitor;
 REVOKE EXECUTE ON FUNCTION farm.is_final, farm.job_succeeded FROM farm_janitor;
 DROP TRIGGER has_sources ON farm.task;
@@ -50,6 +50,24 @@ CREATE OR REPLACE FUNCTION farm.known_blob(p_actor farm.actor, p_digest farm.sha
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
   RETURN (SELECT size FROM farm.blob WHERE digest = p_digest AND farm.may_build(farm.acting(p_actor), p_digest));
+END $$;
+CREATE OR REPLACE FUNCTION farm.bytes_of(p_person int) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+  SELECT ((SELECT coalesce(sum(bytes), 0) FROM farm.job WHERE person_id = p_person)
+        + (SELECT coalesce(sum(b.size), 0) FROM farm.brought r JOIN farm.blob b ON b.digest = r.digest WHERE r.person_id = p_person
+             AND NOT EXISTS (SELECT FROM farm.source s JOIN farm.job j ON j.id = s.job_id
+                             WHERE s.digest = r.digest AND j.person_id = p_person))
+        + (SELECT coalesce(sum(size), 0) FROM farm.upload WHERE person_id = p_person))::bigint
+$$;
+CREATE OR REPLACE FUNCTION farm.may_go_again(p_job bigint) RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  v_lacks text;
+BEGIN
+  PERFORM farm.may_go_again_plain(p_job);
+  SELECT farm.lacks_for_options(person_id, options) INTO v_lacks FROM farm.job WHERE id = p_job;
+  IF v_lacks IS NOT NULL THEN
+    PERFORM farm.refuse('forbidden', format('job %s is not built again: what it asks of its builds takes the right “%s”, which whoever '
+      'handed it in has not, or no more', p_job, v_lacks));
+  END IF;
 END $$;
 DROP FUNCTION farm.same_token, farm.database_health, farm.gone_files, farm.has_sources, farm.remove_files, farm.expire_files,
   farm.all_files_due, farm.files_due, farm.counted, farm.set_retention, farm.unowned_blobs, farm.sweep_strangers, farm.sweep_blobs,

@@ -81,12 +81,16 @@ END $$;
 
 -- Tasks that are over their time though their builder renews the lease. It should have ended the build itself, so the builder is
 -- not to be trusted any more, and nothing is known about the package: the attempt is lost, and another builder gets the task.
--- Answers how many leases ended.
+-- The time of a task counts the package's own steps alone, and making ready and handing in take time too: the grace has to be generous.
+-- As with leases, nothing is taken back while builders could not hand in what they have. Answers how many leases ended.
 CREATE FUNCTION farm.reap_overdue(p_grace interval) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   v_lease farm.lease;
   v_jobs bigint[] := '{}';
 BEGIN
+  IF farm.hubs_were_away() THEN
+    RETURN 0;
+  END IF;
   FOR v_lease IN
     WITH overdue AS MATERIALIZED (
       SELECT l.task_id FROM farm.lease l JOIN farm.task t ON t.id = l.task_id
@@ -170,14 +174,15 @@ BEGIN
     ON CONFLICT DO NOTHING;
 END $$;
 
--- As it was, but what was announced has come.
+-- As it was, but what was announced has come; and where the files of the job have gone meanwhile, no log comes back.
 CREATE OR REPLACE FUNCTION farm.put_log_together(p_task bigint, p_attempt int, p_digest farm.sha256, p_size bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
   INSERT INTO farm.blob (digest, size) VALUES (p_digest, p_size) ON CONFLICT (digest) DO NOTHING;
-  UPDATE farm.attempt SET log_digest = p_digest WHERE task_id = p_task AND number = p_attempt AND outcome IS NOT NULL AND log_digest IS NULL;
+  UPDATE farm.attempt SET log_digest = p_digest WHERE task_id = p_task AND number = p_attempt AND outcome IS NOT NULL AND log_digest IS NULL
+    AND log_size > 0;
   IF NOT FOUND THEN
-    PERFORM farm.refuse('conflict', format('attempt %s of task %s runs, or has its log sealed', p_attempt, p_task));
+    PERFORM farm.refuse('conflict', format('attempt %s of task %s runs, or has its log sealed or removed', p_attempt, p_task));
   END IF;
   INSERT INTO farm.artifact (task_id, attempt, kind, name, digest, size) VALUES (p_task, p_attempt, 'log', 'build.log.gz', p_digest, p_size);
   DELETE FROM farm.log_chunk WHERE task_id = p_task AND attempt = p_attempt;
@@ -324,6 +329,15 @@ BEGIN
           FROM farm.blob WHERE unowned_since IS NOT NULL);
 END $$;
 
+-- As it was, but a job that keeps no files holds none of its sources: what was brought again counts again.
+CREATE OR REPLACE FUNCTION farm.bytes_of(p_person int) RETURNS bigint LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+  SELECT ((SELECT coalesce(sum(bytes), 0) FROM farm.job WHERE person_id = p_person)
+        + (SELECT coalesce(sum(b.size), 0) FROM farm.brought r JOIN farm.blob b ON b.digest = r.digest WHERE r.person_id = p_person
+             AND NOT EXISTS (SELECT FROM farm.source s JOIN farm.job j ON j.id = s.job_id
+                             WHERE s.blob = r.digest AND j.person_id = p_person))
+        + (SELECT coalesce(sum(size), 0) FROM farm.upload WHERE person_id = p_person))::bigint
+$$;
+
 -- How long buckets keep what is in them. NULL: for ever.
 
 ALTER TABLE farm.bucket
@@ -361,7 +375,7 @@ BEGIN
 END $$;
 
 -- The jobs of a bucket whose files are to go, the oldest first, and why. Never those of a job that ended within a day, nor of one that
--- another comes after which has not ended.
+-- another comes after, or is built like, which has not ended.
 CREATE FUNCTION farm.files_due(p_bucket text) RETURNS TABLE (o_job bigint, o_bytes bigint, o_why text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
@@ -397,6 +411,7 @@ BEGIN
     FROM sized s WHERE s.ended < now() - interval '1 day')
   SELECT d.id, d.bytes, d.why FROM judged d
     WHERE d.why IS NOT NULL AND NOT EXISTS (SELECT FROM farm.job n WHERE n.after_job = d.id AND n.open)
+      AND NOT EXISTS (SELECT FROM farm.task t JOIN farm.job n ON n.like_task = t.id WHERE t.job_id = d.id AND n.open)
     ORDER BY d.id;
 END $$;
 
@@ -480,6 +495,26 @@ END $$;
 CREATE TRIGGER has_sources BEFORE UPDATE OF state ON farm.task FOR EACH ROW
   WHEN (OLD.finished_at IS NOT NULL AND NEW.finished_at IS NULL) EXECUTE FUNCTION farm.has_sources();
 
+-- As it was, but a job that is to be built like a build whose record has gone is not built otherwise instead.
+CREATE OR REPLACE FUNCTION farm.may_go_again(p_job bigint) RETURNS void LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  v_lacks text;
+  v_like bigint;
+BEGIN
+  PERFORM farm.may_go_again_plain(p_job);
+  SELECT farm.lacks_for_options(person_id, options) INTO v_lacks FROM farm.job WHERE id = p_job;
+  IF v_lacks IS NOT NULL THEN
+    PERFORM farm.refuse('forbidden', format('job %s is not built again: what it asks of its builds takes the right “%s”, which whoever '
+      'handed it in has not, or no more', p_job, v_lacks));
+  END IF;
+  SELECT j.like_task INTO v_like FROM farm.job j WHERE j.id = p_job AND j.like_task IS NOT NULL AND NOT EXISTS (
+    SELECT FROM farm.artifact f WHERE f.task_id = j.like_task AND f.attempt = j.like_attempt AND f.kind = 'manifest');
+  IF v_like IS NOT NULL THEN
+    PERFORM farm.refuse('conflict', format('job %s is not built again: the record of task %s, which it is to be built like, is gone; '
+      'hand it in anew', p_job, v_like));
+  END IF;
+END $$;
+
 -- What has become of the files of a job; NULL: they are there.
 CREATE FUNCTION farm.gone_files(p_job bigint) RETURNS jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
@@ -496,6 +531,8 @@ BEGIN
         SELECT format('process %s of %s%s, %s', a.pid, a.usename, coalesce(' (' || nullif(a.application_name, '') || ')', ''), a.state) AS who,
                extract(epoch FROM clock_timestamp() - a.xact_start)::bigint AS seconds
         FROM pg_stat_activity a WHERE a.backend_xmin IS NOT NULL AND a.xact_start IS NOT NULL AND a.pid <> pg_backend_pid()
+          -- They leave by themselves whom they are in the way of.
+          AND a.backend_type <> 'autovacuum worker'
         UNION ALL
         SELECT format('prepared transaction %s of %s', p.gid, p.owner), extract(epoch FROM clock_timestamp() - p.prepared)::bigint
         FROM pg_prepared_xacts p
@@ -534,7 +571,7 @@ END $$;
 
 -- The janitor asks whether everything fits together, and for that it reads the queue: everything but secrets.
 GRANT SELECT ON farm.task, farm.ready, farm.job, farm.source, farm.artifact, farm.chore, farm.expected TO farm_janitor;
-GRANT SELECT (task_id, attempt, builder_id, expires_at) ON farm.lease TO farm_janitor;
+GRANT SELECT (task_id, attempt, builder_id, expires_at, weight) ON farm.lease TO farm_janitor;
 GRANT SELECT (task_id, number, builder_id, outcome, log_size, log_digest) ON farm.attempt TO farm_janitor;
 CREATE POLICY for_janitors ON farm.job TO farm_janitor USING (true);
 CREATE POLICY for_janitors ON farm.task TO farm_janitor USING (true);

@@ -10,7 +10,7 @@ const MOST: usize = 100;
 /// The most repositories and buckets: dnf reads the metadata of each for every source.
 const MOST_REPOSITORIES: usize = 20;
 /// No builder has more slots.
-const HEAVIEST: u16 = 1000;
+const HEAVIEST: u16 = 64;
 
 impl NewOptions {
     /// What it means; or everything that is wrong with it.

@@ -45,6 +45,8 @@ enum End {
     Delivery(Box<Delivery>),
     /// Nothing of it is wanted.
     Stopped,
+    /// It came before what it is to be built with, so the task goes back.
+    Early(String),
 }
 
 impl<D: Driver> Workshop<D> {
@@ -84,6 +86,10 @@ impl<D: Driver> Workshop<D> {
 
         Ok(match self.build(held, lease, folder, &mut spool).await {
             End::Stopped => self.stopped(held, None).await,
+            End::Early(why) => {
+                tracing::warn!(task.id = %held.key.task, why, "a task goes back");
+                self.give_back(held, &why).await
+            }
             End::Delivery(delivery) => {
                 if delivery.finish.outcome == Outcome::FarmFault {
                     tracing::error!(task.id = %held.key.task, why = delivery.finish.message, "the farm failed");
@@ -169,6 +175,7 @@ impl<D: Driver> Workshop<D> {
             Err(Trouble::Hub(Setback::Stopped)) => return End::Stopped,
             Err(Trouble::Hub(Setback::Refused(error))) => return no_extras(error.to_string()),
             Err(Trouble::Gone(why)) => return no_extras(why),
+            Err(Trouble::Late(why)) => return End::Early(why),
         };
         let id = format!("{}-{}-{}", self.config.name, held.key.task, held.key.attempt);
         let request = match id.parse() {

@@ -32,6 +32,8 @@ pub enum Trouble {
     Hub(Setback),
     /// It is not there, or not any more.
     Gone(String),
+    /// It is not there yet: the task goes back, as this is no fault of its builder and none of its own.
+    Late(String),
 }
 
 impl Extras {
@@ -105,7 +107,7 @@ async fn is_published(
         Ok(Ok(_)) => Ok(true),
         Ok(Err(Setback::Refused(ClientError::Refused(body)))) if body.code == ErrorCode::NotFound => Ok(false),
         Ok(Err(setback)) => Err(Trouble::Hub(setback)),
-        Err(_) => Err(Trouble::Gone(format!(
+        Err(_) => Err(Trouble::Late(format!(
             "what is in the bucket {bucket} was not published within {} seconds: is farm-publisher running?",
             PUBLISHING.as_secs()
         ))),

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
+use farm_daemon::CancellationToken;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
@@ -80,26 +81,27 @@ impl Successor {
             bail!("a builder that was started with {option} cannot have a successor; end it and start it anew");
         }
         let mut check = command(&words)?;
-        let output = check.arg("--check-config").stdin(Stdio::null()).output().await?;
+        let output = check.arg("--check-config").stdin(Stdio::null()).kill_on_drop(true).output().await?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "the new program does not take the configuration: {}", said.trim());
         Ok(Self(words))
     }
 
-    /// Starts it, and waits until it has taken over.
-    pub async fn start(&self) -> anyhow::Result<Line> {
+    /// Starts it, and waits until it has taken over, or this daemon is told to end.
+    pub async fn start(&self, shutdown: &CancellationToken) -> anyhow::Result<Line> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut ours = UnixStream::from_std(ours)?;
         let mut child = command(&self.0)?.env(VARIABLE, "1").stdin(Stdio::from(OwnedFd::from(theirs))).spawn()?;
         let pid = child.id().context("it has ended at once")?;
         let mut word = [0];
-        match timeout(PATIENCE, ours.read_exact(&mut word)).await {
-            Ok(Ok(_)) if word == [READY] => {}
+        match shutdown.run_until_cancelled(timeout(PATIENCE, ours.read_exact(&mut word))).await {
+            Some(Ok(Ok(_))) if word == [READY] => {}
             other => {
                 let _ = child.kill().await;
                 match other {
-                    Err(_) => bail!("it was not ready after {} seconds", PATIENCE.as_secs()),
+                    None => bail!("this daemon was told to end"),
+                    Some(Err(_)) => bail!("it was not ready after {} seconds", PATIENCE.as_secs()),
                     _ => bail!("it ended before it was ready; its log says why"),
                 }
             }

@@ -116,6 +116,7 @@ impl Hub {
         name: &farm_types::BuilderName,
         arches: &[String],
         slots: u32,
+        successor: bool,
     ) -> Result<Welcome, ClientError> {
         let hello = Hello {
             name: name.clone(),
@@ -123,6 +124,7 @@ impl Hub {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             arches: arches.to_vec(),
             slots,
+            successor,
         };
         self.call(|hub| hub.post("hub/v1/hello").json(&hello).repeat(Repeat::Never).answer()).await
     }
@@ -187,14 +189,20 @@ impl Hub {
         .await
     }
 
-    /// A file of a bucket's repository, for the platform of the task.
+    /// A file of a bucket's repository, for the platform of the task. That it is still being published is no fault of the hub: the
+    /// next one would say the same.
     pub async fn bucket(&self, key: &LeaseKey, bucket: &BucketName, path: &[&str]) -> Result<Bytestream, ClientError> {
         let path: Vec<String> = path.iter().map(|part| paths::segment(part)).collect();
-        self.call(|hub| {
-            let call = hub.get(&format!("hub/v1/buckets/{bucket}/{}", path.join("/")));
-            call.header(LEASE_HEADER, &key.to_header()).repeat(Repeat::Never).body(IDLE)
-        })
-        .await
+        let path = path.join("/");
+        let path = path.as_str();
+        let answer = self.call(async |hub| {
+            let call = hub.get(&format!("hub/v1/buckets/{bucket}/{path}")).header(LEASE_HEADER, &key.to_header());
+            match call.repeat(Repeat::Never).body(IDLE).await {
+                Err(error @ ClientError::Unavailable { .. }) => Ok(Err(error)),
+                answer => answer.map(Ok),
+            }
+        });
+        answer.await?
     }
 
     /// Brings a piece of log; answers where the next one has to begin.

@@ -67,7 +67,7 @@ pub async fn run_with<D: Driver>(driver: D, config: Config, shutdown: Cancellati
     standing.look(&config.thresholds, &config.data);
     let mut parts = Supervisor::new(shutdown.clone());
     parts.spawn("the signals", heed_signals(Arc::clone(&standing), shutdown.clone())?);
-    let Some(renew_every) = say_hello(&hub, &config, &shutdown).await? else { return Ok(()) };
+    let Some(renew_every) = say_hello(&hub, &config, predecessor.is_some(), &shutdown).await? else { return Ok(()) };
     farm_daemon::ready(None);
     if let Some(line) = &mut predecessor {
         line.say_ready().await;
@@ -191,10 +191,15 @@ impl Health {
 }
 
 /// Says hello until the hub answers; `None` if told to end before. A refusal is final: the name or the token is wrong.
-pub async fn say_hello(hub: &Hub, config: &Config, shutdown: &CancellationToken) -> anyhow::Result<Option<Duration>> {
+pub async fn say_hello(
+    hub: &Hub,
+    config: &Config,
+    successor: bool,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<Duration>> {
     let mut backoff = Backoff::default();
     loop {
-        let hello = hub.hello(&config.name, &config.arches, config.slots);
+        let hello = hub.hello(&config.name, &config.arches, config.slots, successor);
         match shutdown.run_until_cancelled(hello).await {
             None => return Ok(None),
             Some(Ok(welcome)) => {

@@ -19,6 +19,9 @@ use super::hub::{Hub, Setback, insist};
 /// is damaged.)
 const TRIES: u32 = 5;
 
+/// The largest record that is read, which is done in memory. A hub takes no larger one.
+const MAX_RECORD: u64 = 64 << 20;
+
 /// Why a source is not here.
 #[derive(Debug)]
 pub enum FetchError {
@@ -61,6 +64,12 @@ pub async fn fetch_like(
     folder: &Path,
     stop: &CancellationToken,
 ) -> Result<Vec<Package>, FetchError> {
+    if like.size > MAX_RECORD {
+        return Err(FetchError::Damaged(format!(
+            "the record to build like has {} bytes, and more than {MAX_RECORD} are not read",
+            like.size
+        )));
+    }
     let path = folder.join("like.json");
     let wanted = Wanted { position: None, digest: like.digest, size: like.size };
     fetch_one(hub, key, &wanted, &path, stop).await?;

@@ -64,9 +64,15 @@ impl<D: Driver> Work<D> {
             }
             match self.hand_over().await {
                 Ok(line) => break (Ok(()), Some(line)),
+                Err(error) if self.shutdown.is_cancelled() => {
+                    tracing::info!("no successor took over: {error:#}");
+                    break (Ok(()), None);
+                }
                 Err(error) => {
                     tracing::error!("no successor took over: {error:#}; this daemon goes on");
-                    self.go_on().await?;
+                    if let Err(error) = self.go_on().await {
+                        break (Err(error), None);
+                    }
                 }
             }
         };
@@ -193,21 +199,23 @@ impl<D: Driver> Work<D> {
         }
     }
 
-    /// Has a successor take over.
+    /// Has a successor take over. Told to end meanwhile, it leaves none behind.
     async fn hand_over(&mut self) -> anyhow::Result<Line> {
-        let successor = Successor::prepare().await?;
+        let prepared = self.shutdown.run_until_cancelled(Successor::prepare()).await;
+        let successor = prepared.unwrap_or_else(|| Err(anyhow::anyhow!("this daemon was told to end")))?;
         // It wants to serve at the same address.
         let _ = timeout(LEAVE, self.serves.wait_for(|serves| !serves)).await;
         let told = timeout(LEAVE, self.workshop.hub.leave()).await;
         told.map_err(|_| anyhow::anyhow!("the hub does not answer"))?.context("the hub could not be told")?;
         self.slots.keep(false);
-        successor.start().await
+        successor.start(&self.shutdown).await
     }
 
     /// After a handover that failed: as before.
     async fn go_on(&self) -> anyhow::Result<()> {
         self.slots.keep(true);
-        say_hello(&self.workshop.hub, &self.workshop.config, &self.shutdown).await?;
+        let successor = !*self.alone.borrow();
+        say_hello(&self.workshop.hub, &self.workshop.config, successor, &self.shutdown).await?;
         if self.standing.ordered() == Some(Order::HandOver) {
             tracing::info!("tasks are taken again");
             self.standing.order(None);

@@ -1,14 +1,15 @@
 use std::time::Duration;
 
 use diesel::{
-    PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    Connection as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
 };
-use farm_api::{hub, limits::Limits, options::BuildOptions, recipe::Recipe};
-use farm_types::{AttemptNumber, BuilderId, JobId, LeaseKey, LeaseToken, TaskId};
+use farm_api::{hub, limits::Limits, options::BuildOptions, recipe::Recipe, record::Usage};
+use farm_types::{AttemptNumber, BuilderId, Cause, Digest, JobId, LeaseKey, LeaseToken, Outcome, TaskId};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::finish;
 use crate::{Result, document::documents};
 
 /// A task that a builder now holds.
@@ -45,13 +46,14 @@ pub fn hello(conn: &mut PgConnection, builder: BuilderId, address: &str, hello: 
         #[diesel(sql_type = Integer)]
         hello: i32,
     }
-    let row: Lost = sql_query("SELECT farm.hello($1, $2, $3, $4, $5, $6) AS hello")
+    let row: Lost = sql_query("SELECT farm.come_up($1, $2, $3, $4, $5, $6, $7) AS hello")
         .bind::<Integer, _>(builder.0)
         .bind::<Text, _>(address)
         .bind::<SqlUuid, _>(hello.instance)
         .bind::<Text, _>(&hello.version)
         .bind::<Array<Text>, _>(&hello.arches)
         .bind::<Integer, _>(i32::try_from(hello.slots).unwrap_or(i32::MAX))
+        .bind::<Bool, _>(hello.successor)
         .get_result(conn)?;
     Ok(row.hello)
 }
@@ -84,7 +86,8 @@ struct Row {
     limits: serde_json::Value,
 }
 
-/// Gives a builder with `want` free slots tasks of the platforms that it serves, best first, that weigh no more together.
+/// Gives a builder with `want` free slots tasks of the platforms that it serves, best first, that weigh no more together. An attempt
+/// that no builder could make anything of ends at once.
 pub fn claim(
     conn: &mut PgConnection,
     builder: BuilderId,
@@ -92,48 +95,87 @@ pub fn claim(
     want: u32,
     lease_seconds: u32,
 ) -> Result<Vec<ClaimedTask>> {
-    let rows: Vec<Row> = sql_query(
-        "SELECT c.*, farm.leased_weight(c.task_id) AS weight, o.options, o.limits
-         FROM farm.claim($1, $2, $3, make_interval(secs => $4)) c CROSS JOIN LATERAL farm.asked_of_builds(c.job_id) o",
-    )
-    .bind::<Integer, _>(builder.0)
-    .bind::<SqlUuid, _>(instance)
-    .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
-    .bind::<Double, _>(f64::from(lease_seconds))
-    .load(conn)?;
-    let mut tasks: Vec<ClaimedTask> = rows.into_iter().map(Row::read).collect::<Result<_>>()?;
-    if !tasks.is_empty() {
-        add_likes(conn, builder, &mut tasks)?;
-    }
-    Ok(tasks)
+    // What is claimed and then not told would be held by nobody until its lease runs out.
+    conn.transaction(|conn| {
+        let query = sql_query(
+            "SELECT c.*, farm.leased_weight(c.task_id) AS weight, o.options, o.limits
+             FROM farm.claim($1, $2, $3, make_interval(secs => $4)) c CROSS JOIN LATERAL farm.asked_of_builds(c.job_id) o",
+        );
+        let rows: Vec<Row> = query
+            .bind::<Integer, _>(builder.0)
+            .bind::<SqlUuid, _>(instance)
+            .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
+            .bind::<Double, _>(f64::from(lease_seconds))
+            .load(conn)?;
+        let mut tasks = Vec::new();
+        for row in rows {
+            let key = row.key();
+            match row.read() {
+                Ok(task) => tasks.push(task),
+                Err(error) => {
+                    let message = format!("what the farm knows of the task cannot be read: {error}");
+                    tracing::error!(task.id = %key.task, "{message}; the task goes to no builder");
+                    finish(conn, builder, &key, &hopeless(Outcome::FarmFault, Cause::Internal, message))?;
+                }
+            }
+        }
+        if tasks.is_empty() { Ok(tasks) } else { with_likes(conn, builder, tasks) }
+    })
 }
 
-/// Adds which of the tasks are to be built like another: few ever are.
-fn add_likes(conn: &mut PgConnection, builder: BuilderId, tasks: &mut [ClaimedTask]) -> Result<()> {
+/// Adds which of the tasks are to be built like another: few ever are. One of which the record has gone is not built otherwise.
+fn with_likes(conn: &mut PgConnection, builder: BuilderId, tasks: Vec<ClaimedTask>) -> Result<Vec<ClaimedTask>> {
     #[derive(Deserialize)]
     struct Like {
         task: TaskId,
-        #[serde(flatten)]
-        record: hub::LeaseRecord,
+        digest: Option<Digest>,
+        size: Option<u64>,
     }
     let numbers: Vec<i64> = tasks.iter().map(|task| task.key.task.0).collect();
     let query = sql_query("SELECT document FROM farm.likes($1, $2) AS document WHERE document IS NOT NULL")
         .bind::<Integer, _>(builder.0)
         .bind::<Array<BigInt>, _>(numbers);
-    for like in documents::<Like, _>(conn, query)? {
-        tasks.iter_mut().filter(|task| task.key.task == like.task).for_each(|task| task.like = Some(like.record));
+    let likes: Vec<Like> = documents(conn, query)?;
+    let mut told = Vec::new();
+    for mut task in tasks {
+        match likes.iter().find(|like| like.task == task.key.task) {
+            None => told.push(task),
+            Some(&Like { digest: Some(digest), size: Some(size), .. }) => {
+                task.like = Some(hub::LeaseRecord { digest, size });
+                told.push(task);
+            }
+            Some(_) => {
+                let message = "the record of the build that it is to be built like is gone: hand it in anew".to_owned();
+                finish(conn, builder, &task.key, &hopeless(Outcome::Failed, Cause::Dependencies, message))?;
+            }
+        }
     }
-    Ok(())
+    Ok(told)
+}
+
+/// The end of an attempt that no builder was given.
+fn hopeless(outcome: Outcome, cause: Cause, message: String) -> hub::Finish {
+    hub::Finish {
+        outcome,
+        cause: Some(cause),
+        stage: None,
+        message,
+        excerpt: Vec::new(),
+        stages: Vec::new(),
+        marks: Vec::new(),
+        usage: Usage::default(),
+        artifacts: Vec::new(),
+    }
 }
 
 impl Row {
+    fn key(&self) -> LeaseKey {
+        LeaseKey { task: TaskId(self.task_id), attempt: AttemptNumber(self.attempt), token: LeaseToken(self.token) }
+    }
+
     fn read(self) -> Result<ClaimedTask> {
         Ok(ClaimedTask {
-            key: LeaseKey {
-                task: TaskId(self.task_id),
-                attempt: AttemptNumber(self.attempt),
-                token: LeaseToken(self.token),
-            },
+            key: self.key(),
             job: JobId(self.job_id),
             recipe: serde_json::from_value(self.recipe)?,
             timeout_seconds: u32::try_from(self.timeout_seconds).unwrap_or(u32::MAX),

@@ -136,7 +136,8 @@ pub fn source(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, posit
 pub fn like(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey) -> Result<Digest> {
     #[derive(Deserialize)]
     struct Like {
-        digest: Digest,
+        /// Once the record has gone there is none.
+        digest: Option<Digest>,
     }
     let query =
         sql_query("SELECT document FROM farm.leased_like($1, $2, $3, $4) AS document WHERE document IS NOT NULL")
@@ -145,7 +146,9 @@ pub fn like(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey) -> Resu
             .bind::<Integer, _>(key.attempt.0)
             .bind::<SqlUuid, _>(key.token.0);
     let found: Option<Like> = document(conn, query)?;
-    found.map(|like| like.digest).ok_or_else(|| DbError::NotFound(format!("task {} is built like no other", key.task)))
+    found
+        .and_then(|like| like.digest)
+        .ok_or_else(|| DbError::NotFound(format!("task {} is built like no other", key.task)))
 }
 
 /// A bucket's repository that a builder may read for a task that it holds.

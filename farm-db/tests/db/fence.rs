@@ -12,7 +12,7 @@ use farm_db::{
 use farm_types::{ArtifactKind, LeaseKey, LeaseToken, Outcome, Stage};
 use uuid::Uuid;
 
-use crate::support::{PLATFORM, assert_sound, database, expire_leases, text};
+use crate::support::{PLATFORM, assert_sound, database, execute, expire_leases, text};
 
 #[test]
 fn an_old_attempt_cannot_write_into_the_new_one() {
@@ -92,6 +92,51 @@ fn a_job_is_built_like_a_task_that_has_a_record_on_its_platform_and_its_builder_
     }
     let shown = |conn: &mut _, job| read::job(conn, farm_db::Viewer::ANYBODY, job).unwrap().like.map(|like| like.task);
     assert_eq!((shown(&mut conn, job), shown(&mut conn, plain)), (Some(first.task), None));
+}
+
+#[test]
+fn a_job_that_is_to_be_built_like_a_build_whose_record_has_gone_is_not_built_otherwise() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let first = builder.claim_one(&mut conn);
+    let digest = testing::digest();
+    queue::deliver(&mut conn, builder.id, &first, &digest, 7).unwrap();
+    let record = NewArtifact { kind: ArtifactKind::Manifest, name: "buildroot.json".parse().unwrap(), digest, size: 7 };
+    let end = farm_api::hub::Finish { artifacts: vec![record], ..testing::ended(Outcome::Succeeded) };
+    queue::finish(&mut conn, builder.id, &first, &end).unwrap();
+    let new =
+        Submission { like: Some(first.task), targets: PLATFORM.to_owned(), ..testing::submission(&mut conn, "alice") };
+    let (job, _) = intake::submit(&mut conn, &new).unwrap();
+    testing::accept(&mut conn, job, &[PLATFORM]);
+    let task = crate::support::task_of(&mut conn, job);
+    execute(&mut conn, "UPDATE farm.bucket SET keep_days = 1");
+    execute(&mut conn, "UPDATE farm.task SET finished_at = now() - interval '3 days' WHERE finished_at IS NOT NULL");
+    let due = "SELECT count(*)::text AS text FROM farm.all_files_due()";
+    assert_eq!(text(&mut conn, due), "0", "it is needed still");
+    execute(&mut conn, "DELETE FROM farm.artifact WHERE kind = 'manifest'");
+    let plain = testing::accepted(&mut conn, &[PLATFORM]);
+    let claimed = queue::claim(&mut conn, builder.id, builder.instance, 2, 60).unwrap();
+    assert_eq!(claimed.iter().map(|task| task.job).collect::<Vec<_>>(), [plain], "the other is not lost by it");
+    let ended = read::task(&mut conn, farm_db::Viewer::ANYBODY, task).unwrap();
+    assert_eq!(ended.state, farm_types::TaskState::Failed);
+    assert_eq!(ended.attempts[0].cause, Some(farm_types::Cause::Dependencies));
+    assert_eq!(text(&mut conn, due), "1");
+    let again = queue::retry_job(&mut conn, &testing::operator(), job, true);
+    assert!(matches!(again, Err(DbError::Conflict(why)) if why.contains("hand it in anew")));
+}
+
+#[test]
+fn what_the_farm_knows_of_a_task_and_nobody_can_read_costs_no_other_task() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    let (odd, plain) = (testing::accepted(&mut conn, &[PLATFORM]), testing::accepted(&mut conn, &[PLATFORM]));
+    execute(&mut conn, &format!("UPDATE farm.job SET options = '{{\"weight\": \"of lead\"}}' WHERE id = {odd}"));
+    let claimed = queue::claim(&mut conn, builder.id, builder.instance, 2, 60).unwrap();
+    assert_eq!(claimed.iter().map(|task| task.job).collect::<Vec<_>>(), [plain]);
+    let task = crate::support::task_of(&mut conn, odd);
+    let attempt = read::task(&mut conn, farm_db::Viewer::ANYBODY, task).unwrap().attempts.remove(0);
+    assert_eq!(attempt.outcome, Some(Outcome::FarmFault));
 }
 
 #[test]

@@ -135,6 +135,7 @@ fn hello(conn: &mut PgConnection, builder: TestBuilder) {
         version: "test".to_owned(),
         arches: vec!["x86_64".to_owned()],
         slots: 4,
+        successor: false,
     };
     queue::hello(conn, builder.id, "127.0.0.1", &hello).unwrap();
 }
@@ -153,15 +154,29 @@ fn what_a_life_holds_that_hands_over_stays_with_it() {
     }
     let of_first = first.claim_one(&mut conn);
     queue::leave(&mut conn, first.id, first.instance).unwrap();
-    let second = first.restarted(&mut conn);
+    let second = first.succeeded(&mut conn);
     assert!(renewed(&mut conn, first, of_first));
     assert!(queue::claim(&mut conn, first.id, first.instance, 1, 60).is_err());
     let of_second = second.claim_one(&mut conn);
     // The second one hands over to nobody: what it held goes back, what the first one holds stays.
-    let third = first.restarted(&mut conn);
+    let third = first.succeeded(&mut conn);
     assert!(renewed(&mut conn, first, of_first) && !renewed(&mut conn, second, of_second));
     first.finish(&mut conn, &of_first, farm_types::Outcome::Succeeded).unwrap();
     assert_eq!(third.claim(&mut conn, 4).len(), 2);
+    assert_sound(&mut conn);
+}
+
+#[test]
+fn of_a_builder_that_is_started_anew_in_the_middle_of_a_handover_no_life_goes_on() {
+    let (_db, mut conn) = database();
+    let first = testing::builder(&mut conn, "one");
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let key = first.claim_one(&mut conn);
+    queue::leave(&mut conn, first.id, first.instance).unwrap();
+    let anew = first.restarted(&mut conn);
+    assert!(!renewed(&mut conn, first, key));
+    assert_eq!(text(&mut conn, "SELECT count(*)::text AS text FROM farm.leaving"), "0");
+    assert_eq!(anew.claim(&mut conn, 1).len(), 1);
     assert_sound(&mut conn);
 }
 
@@ -174,7 +189,7 @@ fn a_life_that_could_not_hand_over_goes_on() {
     }
     let of_first = first.claim_one(&mut conn);
     queue::leave(&mut conn, first.id, first.instance).unwrap();
-    let failed = first.restarted(&mut conn);
+    let failed = first.succeeded(&mut conn);
     let of_failed = failed.claim_one(&mut conn);
     hello(&mut conn, first);
     assert!(renewed(&mut conn, first, of_first) && !renewed(&mut conn, failed, of_failed));

@@ -15,6 +15,9 @@ use crate::{
 /// The longest end of an attempt that is taken: thousands of packages and a long excerpt.
 pub(crate) const MAX_END: usize = 8 << 20;
 
+/// The largest record of a build that is taken. Builders and pages read one whole.
+const MAX_RECORD: u64 = 64 << 20;
+
 /// Marks of stages that are kept: of thousands of sources.
 const MAX_MARKS: usize = 20_000;
 
@@ -54,6 +57,10 @@ fn check(end: &Finish) -> Result<(), String> {
     }
     if end.artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::Log).count() > 1 {
         return Err("there are two logs; an attempt has one".to_owned());
+    }
+    let records = end.artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::Manifest);
+    if let Some(record) = records.into_iter().find(|record| record.size > MAX_RECORD) {
+        return Err(format!("the record “{}” has {} bytes; at most {MAX_RECORD} are taken", record.name, record.size));
     }
     let usage = [end.usage.peak_memory_bytes, end.usage.cpu_milliseconds, end.usage.written_bytes];
     if usage.into_iter().flatten().any(|number| i64::try_from(number).is_err()) {
@@ -96,6 +103,17 @@ mod tests {
         let usage = |bytes: u64| serde_json::json!({ "outcome": "succeeded", "usage": { "written_bytes": bytes } });
         assert_eq!(complaint(usage(1 << 50)), None);
         assert!(complaint(usage(u64::MAX)).is_some());
+    }
+
+    #[test]
+    fn a_record_that_nobody_could_read_whole_is_refused() {
+        let record = |size: u64| {
+            let record =
+                serde_json::json!({ "kind": "manifest", "name": "a.json", "digest": "00".repeat(32), "size": size });
+            serde_json::json!({ "outcome": "succeeded", "artifacts": [record] })
+        };
+        assert_eq!(complaint(record(MAX_RECORD)), None);
+        assert!(complaint(record(MAX_RECORD + 1)).is_some());
     }
 
     #[test]

@@ -190,6 +190,7 @@ impl Builder {
             version: "test".to_owned(),
             arches: vec!["x86_64".to_owned()],
             slots: 4,
+            successor: false,
         };
         ok::<Welcome>(self.post("hello", None, &hello).await).await;
         Self { instance, ..self.clone() }

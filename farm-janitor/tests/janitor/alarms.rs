@@ -16,12 +16,17 @@ use crate::support::Farm;
 async fn a_builder_that_renews_for_ever_does_not_hold_a_task_for_ever() {
     let mut farm = Farm::new();
     let (builder, key) = farm.leased();
-    farm.pass("UPDATE farm.attempt SET started_at = now() - interval '2 hours 29 minutes'");
+    farm.pass("UPDATE farm.attempt SET started_at = now() - interval '7 hours 59 minutes'");
     assert_eq!(overdue::run_once(farm.tools.clone()).await.unwrap().done, 0, "its grace is not over");
-    farm.pass("UPDATE farm.attempt SET started_at = now() - interval '2 hours 31 minutes'");
+    farm.pass("UPDATE farm.attempt SET started_at = now() - interval '8 hours 1 minute'");
     let renew = Renew { instance: builder.instance, leases: vec![key], wait_seconds: 0 };
     assert!(queue::renew(&mut farm.conn, builder.id, &renew, 60).unwrap().is_empty(), "it holds the lease");
 
+    farm.pass(
+        "INSERT INTO farm.hub_pulse VALUES (true, now() - interval '5 minutes', now() - interval '1 day', '60 seconds')",
+    );
+    assert_eq!(overdue::run_once(farm.tools.clone()).await.unwrap().done, 0, "no hub is there to hand anything in to");
+    farm.pass("UPDATE farm.hub_pulse SET at = now()");
     let report = overdue::run_once(farm.tools.clone()).await.unwrap();
     assert_eq!((report.done, report.alarms.len()), (1, 1));
     let gone = queue::renew(&mut farm.conn, builder.id, &renew, 60).unwrap();

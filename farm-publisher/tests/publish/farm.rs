@@ -87,6 +87,7 @@ impl Farm {
             version: "1".to_owned(),
             arches: vec!["x86_64".to_owned()],
             slots: 100,
+            successor: false,
         };
         queue::hello(&mut conn, builder, "127.0.0.1", &hello).unwrap();
         Self { db, dir, store, builder, instance, jobs: AtomicU32::new(0) }

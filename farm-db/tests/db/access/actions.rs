@@ -17,6 +17,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("caller_by_token", "(only when a token was used last)"),
     ("cancel_job", "cancel"),
     ("claim", "claim"),
+    ("come_up", "(hello writes it down, which it calls)"),
     ("deliver", "(a file counts when an attempt is finished with it)"),
     ("enable_platform", "enable, disable"),
     ("end_chore", "(that a chore was done; what it did is written down where it was done)"),

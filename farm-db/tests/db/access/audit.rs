@@ -356,6 +356,7 @@ fn a_job_is_given_back_lost_and_cancelled(farm: &mut Farm) {
     assert_eq!(queue::cancel_job(&mut farm.web, &person("alice", Way::Token), job).unwrap(), 0);
     assert_eq!(queue::retry_job(&mut farm.operator, &testing::operator(), job, false).unwrap(), 1);
     let lost = builder.claim_one(&mut farm.hub);
+    queue::append_log(&mut farm.hub, builder.id, &lost, 0, 1, b"x").unwrap();
     expire_leases(&mut farm.operator);
     assert_eq!(queue::reap(&mut farm.janitor, 0).unwrap(), 1);
     execute(&mut farm.operator, "UPDATE farm.builder SET last_seen_at = now()");

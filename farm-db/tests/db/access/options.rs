@@ -1,6 +1,6 @@
 //! What a job asks of its builds: who may ask for it, and that it comes to the builder.
 
-use diesel::PgConnection;
+use diesel::{PgConnection, RunQueryDsl as _, sql_query};
 use farm_api::{limits::Limits, options::BuildOptions};
 use farm_db::{
     DbError, Result, access,
@@ -146,7 +146,11 @@ fn a_builder_reads_the_buckets_that_its_task_asked_for_as_long_as_it_holds_it_an
     assert!(matches!(may(&mut conn, "closed").unwrap_err(), DbError::Forbidden(_)));
     // What the platform gives to every build, if everybody sees it.
     let give = r#"UPDATE farm.platform SET recipe = recipe || '{"buckets": ["open", "closed"]}'"#;
+    let refused = sql_query(give).execute(&mut conn).unwrap_err().to_string();
+    assert!(refused.contains("gives the packages of “closed” to every build"), "{refused}");
+    execute(&mut conn, "UPDATE farm.bucket SET public = true WHERE name = 'closed'");
     execute(&mut conn, give);
+    execute(&mut conn, "UPDATE farm.bucket SET public = false WHERE name = 'closed'");
     may(&mut conn, "open").unwrap();
     assert!(matches!(may(&mut conn, "closed").unwrap_err(), DbError::Forbidden(_)));
     builder.finish(&mut conn, &key, Outcome::Failed).unwrap();

@@ -34,6 +34,7 @@ impl Scene {
                     version: "test".to_owned(),
                     arches: vec!["x86_64".to_owned()],
                     slots: 4,
+                    successor: false,
                 })
             }
             "/hub/v1/claim" => request.json(&builder.claim_request(1, 0)),

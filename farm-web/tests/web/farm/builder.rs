@@ -30,6 +30,7 @@ impl Builder {
             version: "0.1.0".to_owned(),
             arches: vec!["x86_64".to_owned()],
             slots: 2,
+            successor: false,
         };
         queue::hello(&mut conn, id, "127.0.0.1", &hello).unwrap();
         Self { conn, id, instance }
