@@ -17,6 +17,8 @@ mod logs;
 mod manifest;
 mod phase;
 mod process;
+#[cfg(test)]
+mod recorded;
 mod repository;
 mod source;
 mod verdict;

@@ -33,9 +33,12 @@ pub fn curious() -> String {
     script(&[("PREAMBLE", conditions), ("BUILD", build)])
 }
 
+/// What it says then.
+pub const TASTE: &str = "\nspicy 1 docs 0 [sweet  and  mild]\n";
+
 /// Sets all of that.
 pub fn wishes() -> Value {
-    json!({ "with": ["spicy"], "without": ["docs"], "macros": { "flavour": "sweet  and %{?nothing:%{sour}} 'mild'" } })
+    json!({ "with": ["spicy"], "without": ["docs"], "macros": { "flavour": "sweet  and %{?nothing:%{sour}} mild" } })
 }
 
 #[tokio::test]
@@ -44,6 +47,7 @@ async fn conditions_and_macros_reach_every_step_of_rpmbuild() {
     assert!(lacking.failure().message.contains("no-such-docs"), "{:?}", lacking.failure());
     let built = asking(&curious(), wishes()).await;
     assert_eq!(built.packages().len(), 2, "{}", built.log);
+    assert!(built.log.contains(TASTE), "{}", built.log);
     for line in ["with: spicy", "without: docs", "macro: flavour sweet"] {
         assert!(built.log.contains(&format!("[farm] {line}")), "{line}: {}", built.log);
     }
