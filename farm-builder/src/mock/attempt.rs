@@ -6,10 +6,10 @@ use farm_types::{Cause, Stage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{host::Host, repository, source::Source};
+use super::{asked, host::Host, repository, source::Source};
 use crate::{
     driver::{BuildRequest, BuiltFile},
-    native::{failure::End, watch::Journal},
+    native::{asked::out_of_the_ordinary, failure::End, record::Chroots, watch::Journal},
 };
 
 /// One build.
@@ -28,6 +28,8 @@ pub struct Attempt<'a> {
     pub is_unclean: bool,
     /// The repository of what was built so far.
     pub repository: Option<PathBuf>,
+    /// What is known of its chroots so far.
+    pub chroots: Chroots,
 }
 
 /// Names a chroot to mock.
@@ -60,8 +62,8 @@ impl Attempt<'_> {
     pub async fn run(&mut self) -> Result<Vec<BuiltFile>, End> {
         self.journal.stage(Stage::Chroot).await;
         self.introduce().await;
-        if self.request.like.is_some() {
-            let why = "mock cannot install the very packages of an earlier build; a builder with the native driver can";
+        if let Some(what) = asked::refused(self.request) {
+            let why = format!("mock cannot {what}; a builder with the native driver can");
             return Err(End::fault(self.journal, Cause::Chroot, why));
         }
         let count = self.request.sources.len();
@@ -70,6 +72,7 @@ impl Attempt<'_> {
         // A source that lacks another's result goes to the back of the line, as long as there is progress.
         while let Some(position) = line.pop_front() {
             if count > 1 {
+                self.journal.of_source(u32::try_from(position).ok());
                 self.journal.say(&format!("source {position} of {count}")).await;
             }
             round += 1;
@@ -98,14 +101,15 @@ impl Attempt<'_> {
         self.journal
             .say(&format!("mock {} makes the chroot, by {config}: not by the platform's recipe", self.host.version))
             .await;
-        for line in self.host.isolation.lines(self.network()) {
+        let isolation = self.host.isolation.lines(self.network());
+        for line in isolation.into_iter().chain(out_of_the_ordinary(self.request)) {
             self.journal.say(&line).await;
         }
     }
 
     /// Whether the package's own scripts may use the network.
     pub fn network(&self) -> bool {
-        self.request.network && self.request.platform.network
+        self.request.uses_network()
     }
 
     /// Makes what was built so far available to the sources that follow.

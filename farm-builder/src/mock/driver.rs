@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use farm_api::record::{BuildRecord, Tool};
 use farm_types::{Cause, Digest, PlatformName, Stage};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use crate::{
         failure::End,
         files::beside,
         locks::try_lock,
+        record::{Chroots, Tools},
         watch::{Journal, Noted},
     },
 };
@@ -39,6 +41,7 @@ pub struct MockDriver {
     work: PathBuf,
     /// Where the configurations are that mock gets.
     configs: PathBuf,
+    tools: Tools,
 }
 
 impl MockDriver {
@@ -60,7 +63,8 @@ impl MockDriver {
                 anyhow::bail!("{} cannot reach {}: chmod o+x {0}", user.name, closed.display());
             }
         }
-        let driver = Self { config, host, work: data.join("mock"), configs: data.join("mock-configs") };
+        let driver =
+            Self { config, host, work: data.join("mock"), configs: data.join("mock-configs"), tools: Tools::default() };
         for folder in [&driver.work, &driver.configs] {
             fs_err::create_dir_all(folder)?;
         }
@@ -112,6 +116,7 @@ impl MockDriver {
         request: &BuildRequest,
         journal: &mut Journal,
         cancel: &CancellationToken,
+        chroots: &mut Chroots,
     ) -> Result<Vec<BuiltFile>, End> {
         journal.stage(Stage::Chroot).await;
         let folder = self.work.join(request.id.as_str());
@@ -138,8 +143,10 @@ impl MockDriver {
             ends: None,
             is_unclean: false,
             repository: None,
+            chroots: Chroots::default(),
         };
         let result = attempt.run().await;
+        *chroots = std::mem::take(&mut attempt.chroots);
         if attempt.is_unclean {
             tracing::warn!(path = %folder.display(), "mock cannot clean its chroot; the next start tries again");
         } else if let Err(error) = remove(&folder) {
@@ -160,6 +167,23 @@ impl MockDriver {
             .collect();
         let config = self.config_for(&request.platform.name)?;
         Ok(ChrootName { config, config_dir: self.config.config_dir.clone(), extension })
+    }
+
+    /// What to keep of an attempt, once it had a chroot. Its base is the configuration that mock made it by; which repositories that
+    /// names, mock alone knows.
+    async fn record(
+        &self,
+        mut chroots: Chroots,
+        request: &BuildRequest,
+        isolation: &crate::isolation::Isolation,
+    ) -> Option<BuildRecord> {
+        if !chroots.buildroots.is_empty() {
+            let site = self.config.file_of(&request.platform.name);
+            chroots.base = site.file_stem().map(|name| name.to_string_lossy().into_owned());
+        }
+        let mut record = chroots.record(request, Some(isolation), &self.tools).await?;
+        record.tools.push(Tool { name: "mock".to_owned(), version: self.host.version.clone() });
+        Some(record)
     }
 
     /// The configuration that mock gets: the site's, but without a network for builds. (For a build that may have one, an option says
@@ -231,16 +255,18 @@ impl Driver for MockDriver {
         cancel: CancellationToken,
     ) -> Result<BuildReport, DriverError> {
         let mut journal = Journal::new(events, request.limits.log_bytes);
-        let isolation = self.host.isolation.record(request.network);
-        let outcome = match self.attempt(&request, &mut journal, &cancel).await {
+        self.tools.look();
+        let isolation = self.host.isolation.record(request.uses_network());
+        let mut chroots = Chroots::default();
+        let outcome = match self.attempt(&request, &mut journal, &cancel, &mut chroots).await {
             Ok(packages) => BuildOutcome::Succeeded { packages },
             Err(End::Failed(failure)) => BuildOutcome::Failed(failure),
             Err(End::Cancelled) => BuildOutcome::Cancelled,
             Err(End::Fault(error)) => return Err(error),
         };
         let Noted { stages, marks, usage } = journal.finish();
-        // mock makes the chroot, and what it was made of stands in its own logs.
-        Ok(BuildReport { outcome, stages, marks, usage, isolation: Some(isolation), record: None })
+        let record = self.record(chroots, &request, &isolation).await;
+        Ok(BuildReport { outcome, stages, marks, usage, isolation: Some(isolation), record })
     }
 }
 

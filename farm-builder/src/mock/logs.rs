@@ -207,9 +207,17 @@ pub fn last_error(console: &Path) -> Option<String> {
     let mut text = Vec::new();
     file.take(CONSOLE).read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text);
-    let said = text.lines().rev().find_map(|line| line.strip_prefix("ERROR: "));
-    let last = || text.lines().rev().find(|line| !line.trim().is_empty());
-    said.or_else(last).map(|line| printable(line.as_bytes()).chars().take(300).collect())
+    let said = text.rfind("\nERROR: ").and_then(|at| text.get(at + 1..)).unwrap_or(&text);
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let words = match said.strip_prefix("ERROR: ") {
+        // The first line says what mock did, the last how the program that it ran ended, or which that was.
+        Some(_) => match (lines.next(), lines.next_back()) {
+            (Some(first), Some(last)) => format!("{first} {}", last.trim_start_matches("# ")),
+            (first, _) => first.unwrap_or_default().to_owned(),
+        },
+        None => lines.next_back()?.to_owned(),
+    };
+    Some(printable(words.trim_start_matches("ERROR: ").as_bytes()).chars().take(300).collect())
 }
 
 #[cfg(test)]

@@ -7,11 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use farm_api::record::Buildroot;
 use farm_types::{Cause, Stage};
 
 use super::{
+    asked,
     attempt::Attempt,
     logs::{Logs, last_error},
+    manifest,
     phase::Phase,
     process::Running,
     verdict::{Ended, verdict},
@@ -59,7 +62,9 @@ impl<'a, 'b> Source<'a, 'b> {
         let mut logs = Logs::new(&folder);
         let host = self.attempt.host;
         let mut running = host.start(&arguments, &console).map_err(|error| self.internal("start mock", &error))?;
-        let code = match self.watch(&mut running, &mut logs).await {
+        let watched = self.watch(&mut running, &mut logs).await;
+        self.note_chroot(&folder).await;
+        let code = match watched {
             Ok(code) => code,
             Err(end) => {
                 if let Err(error) = running.stop().await {
@@ -78,6 +83,22 @@ impl<'a, 'b> Source<'a, 'b> {
         }
         self.attempt.journal.stage(Stage::Collect).await;
         self.collect(&folder).await
+    }
+
+    /// Writes down what the source was built in, if it came so far.
+    async fn note_chroot(&mut self, results: &Path) {
+        let attempt = &mut *self.attempt;
+        let packages = match manifest::installed(results) {
+            Ok(packages) if packages.is_empty() => return,
+            Ok(packages) => packages,
+            Err(error) => {
+                attempt.journal.say(&format!("no record is kept of the chroot: {error}")).await;
+                return;
+            }
+        };
+        let source = u32::try_from(self.position).unwrap_or(u32::MAX);
+        attempt.chroots.buildroots.retain(|buildroot| buildroot.source != source);
+        attempt.chroots.buildroots.push(Buildroot { source, layers: Vec::new(), packages });
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -110,10 +131,7 @@ impl<'a, 'b> Source<'a, 'b> {
             url.push(repository);
             arguments.extend(["--addrepo".into(), url]);
         }
-        let own = attempt.request.repositories.iter().filter_map(|repository| repository.baseurl.as_ref());
-        arguments.extend(own.flat_map(|url| ["--addrepo".into(), url.into()]));
-        // mock calls them as rpmbuild does.
-        arguments.extend(attempt.request.options.rpmbuild_arguments().into_iter().map(OsString::from));
+        arguments.extend(asked::options(attempt.request));
         arguments.extend(["--rebuild".into(), source.into()]);
         arguments
     }

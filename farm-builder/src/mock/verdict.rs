@@ -3,7 +3,7 @@
 //! mock's own table has 10 for a package that does not build, but 1 is what comes: the status of rpmbuild is passed through. So the
 //! phase decides first, then what the logs show, and the code last.
 
-use farm_types::Cause;
+use farm_types::{Cause, Stage};
 
 use super::phase::Phase;
 use crate::native::{
@@ -14,6 +14,12 @@ use crate::native::{
 
 /// Requirements that are named in a message.
 const MOST_NAMES: usize = 20;
+
+/// What mock says of a source before it does anything else.
+const UNREADABLE: &str = "Cannot find/open srpm: ";
+
+/// What it says when its clock strikes.
+const EXPIRED: &str = "Timeout(";
 
 /// How mock ended.
 #[derive(Debug)]
@@ -46,10 +52,17 @@ pub fn verdict(ended: &Ended<'_>, journal: &Journal) -> End {
         (_, 80) => farm(Cause::Chroot, "it may not make namespaces; it needs the rights of root on this host"),
         (_, 90) => farm(Cause::Chroot, "its bootstrap chroot cannot be made"),
         (_, 129 | 130 | 137 | 141 | 143) => farm(Cause::Internal, "something else on this host ended it"),
+        (Phase::Chroot, 1) if ended.said.as_deref().is_some_and(|said| said.starts_with(UNREADABLE)) => End::failed_in(
+            journal,
+            Cause::SourceInvalid,
+            Stage::Source,
+            "mock cannot read the header of the source package: it is damaged, or no package at all",
+        ),
         (Phase::Chroot, _) => farm(Cause::Chroot, "the chroot cannot be made; root.log says why"),
         (_, 20) => farm(Cause::Chroot, "something is wrong with its chroot; root.log says what"),
         (_, 30 | 31) => requirements(ended, journal),
-        (Phase::Setup, 1) if ended.installing => requirements(ended, journal),
+        // With 10, mock has missed a command of the package manager.
+        (Phase::Setup, 1 | 10) if ended.installing => requirements(ended, journal),
         (Phase::Setup, 1 | 10 | 40) => {
             let why = journal.seen().first_telling().map(|line| format!(": {line}")).unwrap_or_default();
             End::failed(
@@ -60,7 +73,11 @@ pub fn verdict(ended: &Ended<'_>, journal: &Journal) -> End {
         }
         (Phase::Setup, _) => farm(Cause::Chroot, "the build could not begin; root.log says why"),
         (Phase::Rpmbuild, 40) => End::failed(journal, Cause::SourceInvalid, ended.sentence("the source is not valid")),
-        // Statuses of rpmbuild. Of 11, only rpmbuild's is meant: what mock calls so, its own clock, is set to strike after ours.
+        // mock's own clock is set to strike after ours. Its code is rpmbuild's status for missing requirements.
+        (Phase::Rpmbuild, 11) if ended.said.as_deref().is_some_and(|said| said.starts_with(EXPIRED)) => {
+            End::failed(journal, Cause::Timeout, "rpmbuild took longer than mock was told that it may")
+        }
+        // Statuses of rpmbuild.
         (Phase::Rpmbuild, MISSING_REQUIRES) => End::of_rpmbuild(journal, MISSING_REQUIRES),
         (Phase::Rpmbuild, 1 | 10) => End::of_rpmbuild(journal, 1),
         // mock has lost count of its phases, as it does after some builds that fail.

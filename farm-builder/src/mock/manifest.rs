@@ -1,0 +1,99 @@
+//! `installed_pkgs.log`: what was installed in a chroot when rpmbuild began.
+//!
+//! mock lists it with the rpm of its host, a package a line: `gcc-4:12.2.0-3.f13.x86_64 1700000000 0 installed`, with the time when
+//! it was built and its size. No digest, and no repository.
+
+use std::{
+    io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use farm_api::record::Package;
+use rustix::fs::OFlags;
+
+/// The most that such a list may have.
+const MOST: u64 = 16 << 20;
+
+/// What mock has listed in its folder of results, by name; nothing if it came to no list, or if the rpm of the host does not find
+/// the database of the chroot.
+pub fn installed(folder: &Path) -> io::Result<Vec<Package>> {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    let path = folder.join("installed_pkgs.log");
+    let file = match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut text = String::new();
+    file.take(MOST).read_to_string(&mut text)?;
+    packages(&text)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "mock lists installed packages in an unknown form"))
+}
+
+fn packages(text: &str) -> Option<Vec<Package>> {
+    let mut packages: Vec<Package> = text.lines().map(package).collect::<Option<_>>()?;
+    packages.sort();
+    Some(packages)
+}
+
+fn package(line: &str) -> Option<Package> {
+    let (nevra, _) = line.split_once(' ')?;
+    let (nevr, arch) = nevra.rsplit_once('.')?;
+    let (nev, release) = nevr.rsplit_once('-')?;
+    let (name, version) = nev.rsplit_once('-')?;
+    let (epoch, version) = match version.split_once(':') {
+        Some((epoch, version)) => (Some(epoch.parse().ok()?), version),
+        None => (None, version),
+    };
+    let is_something = [name, version, release, arch].iter().all(|part| !part.is_empty());
+    is_something.then(|| Package {
+        name: name.to_owned(),
+        epoch,
+        version: version.to_owned(),
+        release: release.to_owned(),
+        // Keys have none, for which rpm has words of its own.
+        arch: Some(arch.to_owned()).filter(|arch| arch != "(none)" && arch != "pubkey"),
+        digest: None,
+        repository: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_a_real_mock_is_read() {
+        let packages = packages(include_str!("../../tests/mock/logs/success/installed_pkgs.log")).unwrap();
+        let names: Vec<_> = packages.iter().map(Package::nevra).collect();
+        for name in ["filesystem-1-1.mini12.x86_64", "gcc-4:12.2.0-3.mini12.x86_64"] {
+            assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+        }
+        assert!(packages.is_sorted());
+    }
+
+    #[test]
+    fn a_key_has_no_architecture() {
+        for arch in ["(none)", "pubkey"] {
+            let key = package(&format!("gpg-pubkey-a15b79cc-63d04c2c.{arch} 1674595372 0 installed")).unwrap();
+            assert_eq!(key.nevra(), "gpg-pubkey-a15b79cc-63d04c2c");
+        }
+    }
+
+    #[test]
+    fn a_list_in_another_form_is_no_list() {
+        for text in
+            ["error: cannot open Packages database\n", "a-1.x86_64 1 2 installed\n", "a--1.x 1 2 installed\n", "\n"]
+        {
+            assert_eq!(packages(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn where_mock_has_listed_nothing_there_is_nothing_and_no_link_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(installed(folder.path()).unwrap(), []);
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("installed_pkgs.log")).unwrap();
+        installed(folder.path()).unwrap_err();
+    }
+}
