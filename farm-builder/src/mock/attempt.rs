@@ -6,10 +6,15 @@ use farm_types::{Cause, Stage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{host::Host, repository, source::Source};
+use super::{
+    asked::{Refusal, refusal},
+    host::Host,
+    repository,
+    source::Source,
+};
 use crate::{
     driver::{BuildRequest, BuiltFile},
-    native::{failure::End, watch::Journal},
+    native::{asked, failure::End, watch::Journal},
 };
 
 /// One build.
@@ -64,12 +69,18 @@ impl Attempt<'_> {
             let why = "mock cannot install the very packages of an earlier build; a builder with the native driver can";
             return Err(End::fault(self.journal, Cause::Chroot, why));
         }
+        match refusal(self.request) {
+            Some(Refusal::OfJob(why)) => return Err(End::failed(self.journal, Cause::SourceInvalid, why)),
+            Some(Refusal::OfDriver(why)) => return Err(End::fault(self.journal, Cause::Chroot, why)),
+            None => {}
+        }
         let count = self.request.sources.len();
         let mut line: VecDeque<usize> = (1..=count).collect();
         let (mut built, mut in_vain, mut round) = (Vec::new(), 0, 0);
         // A source that lacks another's result goes to the back of the line, as long as there is progress.
         while let Some(position) = line.pop_front() {
             if count > 1 {
+                self.journal.of_source(u32::try_from(position).ok());
                 self.journal.say(&format!("source {position} of {count}")).await;
             }
             round += 1;
@@ -98,14 +109,12 @@ impl Attempt<'_> {
         self.journal
             .say(&format!("mock {} makes the chroot, by {config}: not by the platform's recipe", self.host.version))
             .await;
-        for line in self.host.isolation.lines(self.network()) {
+        for line in self.host.isolation.lines(self.request.uses_network()) {
             self.journal.say(&line).await;
         }
-    }
-
-    /// Whether the package's own scripts may use the network.
-    pub fn network(&self) -> bool {
-        self.request.network && self.request.platform.network
+        for line in asked::lines(self.request) {
+            self.journal.say(&line).await;
+        }
     }
 
     /// Makes what was built so far available to the sources that follow.

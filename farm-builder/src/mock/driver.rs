@@ -231,7 +231,7 @@ impl Driver for MockDriver {
         cancel: CancellationToken,
     ) -> Result<BuildReport, DriverError> {
         let mut journal = Journal::new(events, request.limits.log_bytes);
-        let isolation = self.host.isolation.record(request.network);
+        let isolation = self.host.isolation.record(request.uses_network());
         let outcome = match self.attempt(&request, &mut journal, &cancel).await {
             Ok(packages) => BuildOutcome::Succeeded { packages },
             Err(End::Failed(failure)) => BuildOutcome::Failed(failure),

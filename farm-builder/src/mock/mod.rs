@@ -7,6 +7,7 @@
 //! mock writes three logs while it runs: `state.log` says in which phase it is, `root.log` what happens to the chroot, `build.log`
 //! what rpmbuild prints. The driver follows all three, keeps its own clocks, and decides by exit code and logs what the end means.
 
+mod asked;
 mod attempt;
 mod config;
 mod driver;

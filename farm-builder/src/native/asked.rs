@@ -35,19 +35,21 @@ impl Attempt<'_> {
 
     /// Tells in the log what is out of the ordinary about this build.
     pub async fn tell_what_is_asked(&mut self) {
-        let told =
-            self.request.options.shown().into_iter().filter(|(what, _)| !matches!(*what, "use bucket" | "limit"));
-        let mut lines = self.request.remarks.clone();
-        let told: Vec<String> = told.map(|(what, value)| format!("{what}: {value}")).collect();
-        lines.extend(told);
-        lines.extend(self.request.repositories.iter().map(|repository| {
-            let priority = repository.priority.map(|priority| format!(", priority {priority}")).unwrap_or_default();
-            format!("packages also come from {}{priority}", repository.name)
-        }));
-        for line in lines {
+        for line in lines(self.request) {
             self.journal.say(&line).await;
         }
     }
+}
+
+/// What is out of the ordinary about a build, for its log.
+pub fn lines(request: &BuildRequest) -> Vec<String> {
+    let told = request.options.shown().into_iter().filter(|(what, _)| !matches!(*what, "use bucket" | "limit"));
+    let told = told.map(|(what, value)| format!("{what}: {value}"));
+    let repositories = request.repositories.iter().map(|repository| {
+        let priority = repository.priority.map(|priority| format!(", priority {priority}")).unwrap_or_default();
+        format!("packages also come from {}{priority}", repository.name)
+    });
+    request.remarks.iter().cloned().chain(told).chain(repositories).collect()
 }
 
 /// The platform, with the repositories that are this build's alone.

@@ -4,7 +4,7 @@
 //! The daemon itself never enters a chroot. Each step runs in a helper process ([`crate::sandbox`]) under ids that belong to nobody on
 //! the host; the daemon decides what comes next, watches the clocks, and reads what comes out.
 
-mod asked;
+pub(crate) mod asked;
 mod attempt;
 mod cell;
 pub(crate) mod dependencies;
