@@ -211,8 +211,8 @@ pub struct LayerOrder {
     pub results: Option<PathBuf>,
     /// How to call dnf.
     pub dnf: Dnf,
-    /// Repositories that are the attempt's own: a layer with packages of theirs is, too, and has no name.
-    pub private: Vec<String>,
+    /// The platform's repositories. A layer with packages of any other is the attempt's own and has no name.
+    pub shared: Vec<String>,
     /// Whether there are no repositories but the platform's.
     pub only_platform: bool,
 }
