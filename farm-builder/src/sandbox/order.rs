@@ -126,6 +126,8 @@ pub enum Order {
         folder: PathBuf,
         /// What kind of place it is.
         scratch: Scratch,
+        /// The build's folder, on the disk: the layers that are made in it count, too.
+        build: Option<PathBuf>,
     },
     /// Make a folder of packages a repository.
     Index {
@@ -164,7 +166,7 @@ pub struct Use {
     pub bytes: u64,
     /// Files and folders.
     pub files: u64,
-    /// Bytes that are free on its file system.
+    /// Bytes that are free on the disk.
     pub free_bytes: u64,
 }
 
