@@ -154,7 +154,7 @@ impl NativeDriver {
         let cell = match cell {
             Ok(cell) => cell,
             Err(end) => {
-                self.remove(&absolute, &folder, journal).await?;
+                self.tidy_up(&absolute, &folder, journal).await;
                 // If that fails, the next start finds it.
                 let _ = cell::remove_group(&absolute);
                 return Err(end);
@@ -179,8 +179,15 @@ impl NativeDriver {
         let result = attempt.run().await;
         measured.chroots = std::mem::take(&mut attempt.chroots);
         measured.usage = cell.close().await;
-        self.remove(&absolute, &folder, journal).await?;
+        self.tidy_up(&absolute, &folder, journal).await;
         result
+    }
+
+    /// Removes the folder of a build. Where that fails, the build has ended as it has all the same, and the next start cleans.
+    async fn tidy_up(&self, absolute: &Path, folder: &Path, journal: &mut Journal) {
+        if let Err(End::Fault(error)) = self.remove(absolute, folder, journal).await {
+            tracing::warn!(%error, "the folder of a build stays behind until the next start");
+        }
     }
 
     /// Removes the folder of a build.
