@@ -148,11 +148,12 @@ impl<'a> Cell<'a> {
             let most = self.limits.processes;
             journal.say(&format!("{refused} times no process could be started: the limit is {most} at once")).await;
         }
+        // What the kernel has killed may be part of what seems to have ended well: a layer, or a package.
+        if self.kills() > kills && !matches!(end, Ok(StepEnd::Stopped(Stop::Cancelled))) {
+            return Ok(StepEnd::Stopped(Stop::OutOfMemory));
+        }
         if is_settled(&end) {
             return end;
-        }
-        if self.kills() > kills {
-            return Ok(StepEnd::Stopped(Stop::OutOfMemory));
         }
         match self.measure().await {
             Measured::Use(used) => self.full(&used).map_or(end, |stop| Ok(StepEnd::Stopped(stop))),
