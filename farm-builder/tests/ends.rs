@@ -191,6 +191,7 @@ async fn what_a_killed_builder_leaves_ends_at_once_and_is_cleaned_at_the_next_st
         data: data.path().to_owned(),
         helper: env!("CARGO_BIN_EXE_farm-builder").into(),
         cache_bytes: None,
+        room: Default::default(),
     })
     .await
     .unwrap();

@@ -64,7 +64,8 @@ async fn ordinary_driver(place: ScratchPlace) -> (NativeDriver, PathBuf) {
     assert!(!nix::unistd::geteuid().is_root());
     let folder = PathBuf::from(std::env::var_os("FARM_TEST_FOLDER").unwrap());
     let data = folder.join("data");
-    let config = NativeConfig { data: data.clone(), helper: folder.join("helper"), cache_bytes: None };
+    let config =
+        NativeConfig { data: data.clone(), helper: folder.join("helper"), cache_bytes: None, room: Default::default() };
     (NativeDriver::new(config).await.unwrap().with_scratch(place), data)
 }
 

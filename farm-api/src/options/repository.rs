@@ -102,7 +102,7 @@ fn problem(url: &str) -> Option<String> {
         Some("") => "it names no host",
         // Everybody who sees the job sees the URL.
         Some(host) if host.contains('@') => "it holds a user or a password, which everybody could read",
-        _ if !url.chars().all(|c| c.is_ascii_graphic()) || url.contains([',', '"', '\'', '\\', '<', '>']) => {
+        _ if !url.chars().all(|c| c.is_ascii_graphic()) || url.contains([',', '"', '\'', '\\', '<', '>', '{', '}']) => {
             "it has characters that belong into no URL; write them as %2C, %20 and so on"
         }
         _ => return None,

@@ -86,6 +86,8 @@ fn a_repository_is_one_url_that_leads_off_the_builder() {
         "ssh://h/",
         "http://ü/",
         "http://h/\"",
+        "http://h/{{x}}",
+        "http://h/${x}",
         &long,
     ] {
         assert_eq!(refused(json!({ "repositories": [{ "baseurl": bad }] })).len(), 1, "{bad}");

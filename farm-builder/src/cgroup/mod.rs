@@ -198,7 +198,8 @@ fn end_all(folder: &Path) {
         return;
     }
     let processes = fs_err::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
-    for process in processes.lines().filter_map(|line| line.parse().ok()) {
+    // One of another process namespace is listed as 0, and that would be ourselves.
+    for process in processes.lines().filter_map(|line| line.parse().ok()).filter(|process| *process > 0) {
         // Whoever is gone already is what is wanted.
         let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
     }

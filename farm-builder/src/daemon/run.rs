@@ -28,7 +28,7 @@ use super::{
 use crate::{
     driver::Driver,
     mock::MockDriver,
-    native::{NativeConfig, NativeDriver},
+    native::{NativeConfig, NativeDriver, Room},
 };
 
 /// How much longer than its builds a predecessor may take to end.
@@ -41,7 +41,9 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     match config.driver {
         DriverKind::Native => {
-            let native = NativeConfig { cache_bytes: config.cache_bytes, ..NativeConfig::new(config.data.clone()) };
+            let room = Room { bytes: config.thresholds.disk_bytes, files: config.thresholds.files };
+            let native =
+                NativeConfig { cache_bytes: config.cache_bytes, room, ..NativeConfig::new(config.data.clone()) };
             let driver = NativeDriver::new(native).await.context("the native driver cannot work on this machine")?;
             let driver = driver.with_scratch(config.scratch);
             run_with(driver, config, shutdown).await

@@ -123,7 +123,7 @@ impl<'a, 'b> Source<'a, 'b> {
         arguments.extend(["--isolation".into(), attempt.host.isolation.word().into()]);
         arguments.extend(["--rpmbuild_timeout".into(), clock.as_secs().to_string().into()]);
         arguments.extend(["--resultdir".into(), results.into(), "--cleanup-after".into()]);
-        if attempt.network() {
+        if attempt.request.uses_network() {
             arguments.push("--enable-network".into());
         }
         if let Some(repository) = &attempt.repository {

@@ -78,6 +78,7 @@ impl Locks {
             // Mounted over in the helper's namespace only.
             folder: PathBuf::from("work"),
             scratch: Scratch::Memory { bytes: 1 << 20, files: 100 },
+            build: None,
         };
         let memory = match hold(helpers, order).await {
             Ok((mut holder, line, _)) => {
@@ -130,7 +131,7 @@ impl<'a> Cell<'a> {
         let scratch = locks.scratch(limits);
         let record = beside(&helpers.data.join(folder), "cgroup");
         let group = locks.groups.as_ref().ok().map(|groups| make_group(groups, &record, folder, limits)).transpose()?;
-        let order = Order::Hold { folder: folder.join(SCRATCH), scratch };
+        let order = Order::Hold { folder: folder.join(SCRATCH), scratch, build: Some(folder.to_owned()) };
         let (holder, line, inner) = hold(helpers, order).await?;
         let groups = locks.groups.as_ref().map(Cgroups::kind).map_err(String::as_str);
         let mut isolation = Isolation::native(groups, scratch, network);
@@ -147,11 +148,12 @@ impl<'a> Cell<'a> {
             let most = self.limits.processes;
             journal.say(&format!("{refused} times no process could be started: the limit is {most} at once")).await;
         }
+        // What the kernel has killed may be part of what seems to have ended well: a layer, or a package.
+        if self.kills() > kills && !matches!(end, Ok(StepEnd::Stopped(Stop::Cancelled))) {
+            return Ok(StepEnd::Stopped(Stop::OutOfMemory));
+        }
         if is_settled(&end) {
             return end;
-        }
-        if self.kills() > kills {
-            return Ok(StepEnd::Stopped(Stop::OutOfMemory));
         }
         match self.measure().await {
             Measured::Use(used) => self.full(&used).map_or(end, |stop| Ok(StepEnd::Stopped(stop))),
@@ -241,8 +243,7 @@ impl<'a> Cell<'a> {
         if used.bytes >= bytes {
             return Some(Stop::DiskFull);
         }
-        let on_host = self.isolation.disk == isolation::Guard::Sampled;
-        (on_host && used.free_bytes < HOST_NEEDS).then_some(Stop::HostDiskFull)
+        (used.free_bytes < HOST_NEEDS).then_some(Stop::HostDiskFull)
     }
 
     /// Ends everything in it and answers what the build used up.

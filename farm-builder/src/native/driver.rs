@@ -21,7 +21,7 @@ use super::{
     inventory::Inventories,
     locks::try_lock,
     record::{Chroots, Tools},
-    stock::Stock,
+    stock::{Room, Stock},
     trees::{self, Trees},
     watch::{Journal, Noted},
 };
@@ -39,12 +39,14 @@ pub struct NativeConfig {
     pub helper: PathBuf,
     /// How many bytes of base trees and layers are kept for further builds; a quarter of the disk when absent, and 20 GiB at most.
     pub cache_bytes: Option<u64>,
+    /// What has to be free on the disk; for that, too, what is kept goes.
+    pub room: Room,
 }
 
 impl NativeConfig {
     /// With this very program as its own helper.
     pub fn new(data: PathBuf) -> Self {
-        Self { data, helper: PathBuf::from("/proc/self/exe"), cache_bytes: None }
+        Self { data, helper: PathBuf::from("/proc/self/exe"), cache_bytes: None, room: Room::default() }
     }
 }
 
@@ -74,7 +76,7 @@ impl NativeDriver {
         }
         let data = fs_err::canonicalize(&config.data)?;
         let helpers = Helpers { executable: config.helper, ids, data };
-        let stock = Arc::new(Stock::new(helpers.clone(), config.cache_bytes));
+        let stock = Arc::new(Stock::new(helpers.clone(), config.cache_bytes, config.room));
         stock.clean().await?;
         let locks = Locks::find(&helpers).await;
         let tidying = tokio::spawn(Arc::clone(&stock).keep_tidy()).abort_handle();
@@ -154,7 +156,7 @@ impl NativeDriver {
         let cell = match cell {
             Ok(cell) => cell,
             Err(end) => {
-                self.remove(&absolute, &folder, journal).await?;
+                self.tidy_up(&absolute, &folder, journal).await;
                 // If that fails, the next start finds it.
                 let _ = cell::remove_group(&absolute);
                 return Err(end);
@@ -179,8 +181,15 @@ impl NativeDriver {
         let result = attempt.run().await;
         measured.chroots = std::mem::take(&mut attempt.chroots);
         measured.usage = cell.close().await;
-        self.remove(&absolute, &folder, journal).await?;
+        self.tidy_up(&absolute, &folder, journal).await;
         result
+    }
+
+    /// Removes the folder of a build. Where that fails, the build has ended as it has all the same, and the next start cleans.
+    async fn tidy_up(&self, absolute: &Path, folder: &Path, journal: &mut Journal) {
+        if let Err(End::Fault(error)) = self.remove(absolute, folder, journal).await {
+            tracing::warn!(%error, "the folder of a build stays behind until the next start");
+        }
     }
 
     /// Removes the folder of a build.

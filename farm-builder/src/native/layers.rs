@@ -19,12 +19,12 @@ use super::{
     failure::End,
     files,
     locks::Use,
-    needs, numbers, recipe,
+    needs, numbers,
 };
 use crate::sandbox::{Answer, LayerOrder, Layered, Order};
 
 /// Part of each wish.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a wish comes to that the base tree grants by itself.
 const NOTHING: &str = "nothing";
@@ -145,8 +145,9 @@ impl Attempt<'_> {
     async fn order_layer(&mut self, making: &Path, package: &Path) -> Result<Answer, End> {
         let results = self.has_results.then(|| self.folder.join("results"));
         let dnf = self.dnf(results.is_some());
-        let own = self.request.repositories.iter().map(|repository| repository.name.clone());
-        let private = own.chain([recipe::RESULTS_NAME.to_owned()]).collect();
+        let is_own = |name: &String| self.request.repositories.iter().any(|repository| repository.name == *name);
+        let platforms = self.request.platform.for_base().repositories.into_iter().map(|repository| repository.name);
+        let shared = platforms.filter(|name| !is_own(name)).collect();
         let clock = farm_clock(self.cancel);
         // What comes over the network goes into one cache, and dnf's own locks do not work across process namespaces.
         let _lock = match dnf.network {
@@ -163,7 +164,7 @@ impl Attempt<'_> {
             making: making.to_owned(),
             package: package.to_owned(),
             only_platform: results.is_none() && self.request.repositories.is_empty(),
-            private,
+            shared,
             results,
             dnf,
         }))

@@ -33,3 +33,4 @@ pub(crate) mod watch;
 pub use cell::ScratchPlace;
 pub use driver::{NativeConfig, NativeDriver};
 pub use ids::{IdMap, NoIds};
+pub use stock::Room;

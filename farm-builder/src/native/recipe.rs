@@ -28,10 +28,7 @@ gpgcheck=1
 localpkg_gpgcheck=0
 ";
 
-/// The id of the repository of what the attempt itself has built so far.
-pub const RESULTS_NAME: &str = "farm-results";
-
-/// That repository.
+/// The repository of what the attempt itself has built so far.
 const RESULTS: &str = "
 [farm-results]
 name=what this job has built so far

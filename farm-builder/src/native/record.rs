@@ -107,7 +107,10 @@ impl Attempt<'_> {
 
     /// Writes down what a source is built in.
     pub fn note_buildroot(&mut self, position: usize, layers: Vec<String>, mut packages: Vec<Package>) {
-        let repositories: Vec<_> = self.request.platform.repositories.iter().map(|one| one.name.as_str()).collect();
+        let of_platform = self.request.platform.repositories.iter();
+        // Those of the job's own, too: with them there is more than one that a package may come from.
+        let all = of_platform.chain(&self.request.repositories).map(|one| one.name.as_str());
+        let repositories: Vec<_> = all.collect();
         let own = self.has_results.then(|| self.path("results"));
         let cache = self.helpers.data.join(&self.tree).join("cache");
         inventory::name_origins(&mut packages, &repositories, &cache, own.as_deref());

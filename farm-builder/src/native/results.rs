@@ -19,7 +19,11 @@ pub fn keep_all(from: &Path, into: &Path) -> io::Result<Result<Vec<BuiltFile>, S
         let utf8 = |_| io::Error::other("a helper has kept a file whose name is not UTF-8");
         names.push(entry?.file_name().into_string().map_err(utf8)?);
     }
-    let source = names.iter().find(|name| name.ends_with(".src.rpm"));
+    let mut sources = names.iter().filter(|name| name.ends_with(".src.rpm"));
+    let (source, other) = (sources.next(), sources.next());
+    if source.is_none() || other.is_some() {
+        return Ok(Err("the build made another number of source packages than one".to_owned()));
+    }
     for name in &names {
         match keep(&from.join(name), name, source.map(String::as_str), into)? {
             Ok(file) => files.push(file),

@@ -4,6 +4,8 @@
 //! its tree, so neither is in use then, and a tree is never the older one of the two.
 
 use std::{
+    collections::HashMap,
+    ffi::{OsStr, OsString},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -36,7 +38,17 @@ const PERIOD: Duration = Duration::from_secs(60);
 pub struct Stock {
     helpers: Helpers,
     most_bytes: u64,
+    room: Room,
     grown: Notify,
+}
+
+/// What has to be free on the disk for the builder to take tasks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Room {
+    /// Bytes.
+    pub bytes: u64,
+    /// Files that can still be made.
+    pub files: u64,
 }
 
 /// A base tree or layer.
@@ -49,15 +61,46 @@ struct Kept {
     used: SystemTime,
 }
 
+impl Kept {
+    /// The folder that names its tree.
+    fn tree(&self) -> Option<&OsStr> {
+        let of_tree = if self.is_layer { self.path.parent()? } else { &self.path };
+        of_tree.file_name()
+    }
+
+    /// Whether it is gone when another one is.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.path == other.path || (self.is_layer && !other.is_layer && self.tree() == other.tree())
+    }
+}
+
+/// A tree takes its layers along, so it was used when they were.
+fn as_old_as_their_layers(all: &mut [Kept]) {
+    let mut last: HashMap<OsString, SystemTime> = HashMap::new();
+    for layer in all.iter().filter(|kept| kept.is_layer) {
+        let used = last.entry(layer.tree().unwrap_or_default().to_owned()).or_insert(layer.used);
+        *used = layer.used.max(*used);
+    }
+    for tree in all.iter_mut().filter(|kept| !kept.is_layer) {
+        let of_layers = tree.tree().and_then(|name| last.get(name)).copied();
+        tree.used = of_layers.map_or(tree.used, |used| used.max(tree.used));
+    }
+}
+
+/// A quarter more, so that something goes before the builder stops taking tasks.
+fn with_margin(needed: u64) -> u64 {
+    needed.saturating_add(needed / 4)
+}
+
 impl Stock {
-    /// What is kept in the helpers' data folder; no more than so many bytes.
-    pub fn new(helpers: Helpers, most_bytes: Option<u64>) -> Self {
+    /// What is kept in the helpers' data folder; no more than so many bytes, and so that there is room beside it.
+    pub fn new(helpers: Helpers, most_bytes: Option<u64>, room: Room) -> Self {
         let most_bytes = most_bytes.unwrap_or_else(|| {
             let quarter =
                 rustix::fs::statvfs(&helpers.data).map(|disk| disk.f_blocks.saturating_mul(disk.f_frsize) / 4);
             quarter.unwrap_or(USUAL).min(USUAL)
         });
-        Self { helpers, most_bytes, grown: Notify::new() }
+        Self { helpers, most_bytes, room, grown: Notify::new() }
     }
 
     /// Keeps the stock within its limits, for ever.
@@ -100,18 +143,25 @@ impl Stock {
     /// Evicts what was used least recently and is not in use, until the rest is within the limits.
     async fn tidy(&self) -> io::Result<()> {
         let mut all = self.all()?;
+        as_old_as_their_layers(&mut all);
         all.sort_by_key(|kept| (kept.used, !kept.is_layer));
         let mut bytes: u64 = all.iter().map(|kept| kept.bytes).sum();
         let mut gone: Vec<PathBuf> = Vec::new();
         for kept in &all {
+            // With its tree.
+            if gone.contains(&kept.path) {
+                continue;
+            }
             if bytes <= self.most_bytes && !self.is_short() {
                 break;
             }
             if self.evict(kept).await? {
                 tracing::info!(path = %kept.path.display(), bytes = kept.bytes, "evicted what was used least recently");
                 numbers::evicted();
-                bytes = bytes.saturating_sub(kept.bytes);
-                gone.push(kept.path.clone());
+                for kept in all.iter().filter(|other| other.goes_with(kept)) {
+                    bytes = bytes.saturating_sub(kept.bytes);
+                    gone.push(kept.path.clone());
+                }
             }
         }
         all.retain(|kept| !gone.contains(&kept.path));
@@ -123,8 +173,10 @@ impl Stock {
     }
 
     fn is_short(&self) -> bool {
-        let disk = rustix::fs::statvfs(&self.helpers.data);
-        disk.is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < SHORT)
+        let Ok(disk) = rustix::fs::statvfs(&self.helpers.data) else { return false };
+        // A file system that makes inodes as they are needed counts none.
+        let is_short_of_files = disk.f_files > 0 && disk.f_favail < with_margin(self.room.files);
+        is_short_of_files || disk.f_bavail.saturating_mul(disk.f_frsize) < SHORT.max(with_margin(self.room.bytes))
     }
 
     fn all(&self) -> io::Result<Vec<Kept>> {
@@ -219,4 +271,25 @@ fn bytes_of_files(folder: &Path) -> u64 {
         }
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_as_old_as_the_newest_of_its_layers_and_takes_them_along() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let kept = |path: &str, is_layer, used| Kept { path: path.into(), is_layer, bytes: 1, used: at(used) };
+        let mut all = [
+            kept("trees/1", false, 5),
+            kept("layers/1/a", true, 9),
+            kept("layers/1/b", true, 2),
+            kept("trees/2", false, 7),
+        ];
+        as_old_as_their_layers(&mut all);
+        assert_eq!(all.each_ref().map(|kept| kept.used), [at(9), at(9), at(2), at(7)]);
+        let with = |one: usize| all.iter().filter(|other| other.goes_with(&all[one])).count();
+        assert_eq!([with(0), with(1), with(3)], [3, 1, 1]);
+    }
 }

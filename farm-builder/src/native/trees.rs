@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use farm_api::recipe::Recipe;
+use farm_api::recipe::{Recipe, Repository};
 use farm_types::{Cause, Digest, PlatformName};
 use sha2::{Digest as _, Sha256};
 
@@ -33,12 +33,19 @@ const FORMAT: u32 = 2;
 /// How long it is believed that repositories on the network have not changed.
 const FRESH: Duration = Duration::from_secs(600);
 
+/// When which repositories were asked.
+#[derive(Debug)]
+struct Fresh {
+    repositories: Vec<Repository>,
+    asked: Instant,
+}
+
 /// All base trees below a data folder.
 #[derive(Debug)]
 pub struct Trees {
     pub locks: Locks,
     pub stock: Arc<Stock>,
-    fresh: Mutex<HashMap<PlatformName, Instant>>,
+    fresh: Mutex<HashMap<PlatformName, Fresh>>,
 }
 
 impl Trees {
@@ -95,11 +102,13 @@ impl Trees {
         }
         let cache = Path::new("repositories").join(recipe.name.as_str());
         let _lock = self.locks.lock(&helpers.data, &cache, journal, clock).await?;
-        let is_fresh = |asked: &Instant| asked.elapsed() < FRESH;
+        let is_fresh = |fresh: &Fresh| fresh.asked.elapsed() < FRESH && fresh.repositories == recipe.repositories;
         if !self.fresh.lock().unwrap_or_else(PoisonError::into_inner).get(&recipe.name).is_some_and(is_fresh) {
             let order = Order::Refresh { cache: cache.clone(), dnf };
+            let repositories = recipe.repositories.clone();
             run_dnf(helpers, &order, recipe, "the repositories cannot be read", journal, clock).await?;
-            self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(recipe.name.clone(), Instant::now());
+            let fresh = Fresh { repositories, asked: Instant::now() };
+            self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(recipe.name.clone(), fresh);
         }
         Ok(Some(cache))
     }

@@ -4,7 +4,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read as _},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
@@ -21,6 +21,9 @@ use super::{
 /// More names than any real package has in a folder.
 const MOST_NAMES: usize = 100_000;
 
+/// What is left behind beyond so many files is only counted.
+const MOST_REFUSED: usize = 100;
+
 /// Where rpmbuild works in a chroot.
 const TOP: &str = "builddir/build";
 
@@ -33,8 +36,8 @@ pub fn collect(
 ) -> anyhow::Result<Collection> {
     folder(into)?;
     let root = OwnedFd::from(fs_err::File::open(upper)?.into_file());
-    let mut picker =
-        Picker { root, into, room: most_bytes, most_files: most_files.try_into()?, collection: Collection::default() };
+    let mut picker = Picker::new(root, into, most_bytes, most_files)?;
+    picker.takes_sources = kind != Collect::Binaries;
     match kind {
         Collect::Source => picker.pick(&Path::new(TOP).join("SRPMS"), ".src.rpm")?,
         Collect::Requires => picker.pick(&Path::new(TOP).join("SRPMS"), ".buildreqs.nosrc.rpm")?,
@@ -46,21 +49,20 @@ pub fn collect(
             picker.pick(&top, ".rpm")?;
         }
     }
-    Ok(picker.collection)
+    Ok(picker.end())
 }
 
 /// The same with a folder that holds packages of both kinds, filled by a program that has them from a build.
 pub(crate) fn collect_from(from: &Path, into: &Path, most_bytes: u64, most_files: u32) -> anyhow::Result<Collection> {
     folder(into)?;
     let root = OwnedFd::from(fs_err::File::open(from)?.into_file());
-    let mut picker =
-        Picker { root, into, room: most_bytes, most_files: most_files.try_into()?, collection: Collection::default() };
+    let mut picker = Picker::new(root, into, most_bytes, most_files)?;
     picker.pick(Path::new("."), ".rpm")?;
     // What rpmbuild writes down of generated requirements is no result.
     for name in picker.collection.files.extract_if(.., |name| name.ends_with(".buildreqs.nosrc.rpm")) {
         fs_err::remove_file(into.join(name))?;
     }
-    Ok(picker.collection)
+    Ok(picker.end())
 }
 
 struct Picker<'a> {
@@ -68,10 +70,26 @@ struct Picker<'a> {
     into: &'a Path,
     room: u64,
     most_files: usize,
+    /// Whether source packages are among what is looked for.
+    takes_sources: bool,
+    /// How many more were refused than are told.
+    untold: usize,
     collection: Collection,
 }
 
-impl Picker<'_> {
+impl<'a> Picker<'a> {
+    fn new(root: OwnedFd, into: &'a Path, room: u64, most_files: u32) -> anyhow::Result<Self> {
+        let (most_files, collection) = (most_files.try_into()?, Collection::default());
+        Ok(Self { root, into, room, most_files, takes_sources: true, untold: 0, collection })
+    }
+
+    fn end(mut self) -> Collection {
+        if self.untold > 0 {
+            self.collection.refused.push(format!("{} more", self.untold));
+        }
+        self.collection
+    }
+
     /// Opens something beneath the chroot. Not to block on a FIFO costs nothing for a regular file.
     fn open(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -100,6 +118,7 @@ impl Picker<'_> {
             }
             match self.take(&path.join(&name), &text) {
                 Ok(()) => self.collection.files.push(text),
+                Err(Refusal::Package(_)) if self.collection.refused.len() >= MOST_REFUSED => self.untold += 1,
                 Err(Refusal::Package(why)) => {
                     self.collection.refused.push(format!("{}: {why}", text.escape_debug()));
                 }
@@ -112,6 +131,9 @@ impl Picker<'_> {
     fn take(&mut self, path: &Path, name: &str) -> Result<(), Refusal> {
         if name.parse::<FileName>().is_err() || path.file_name().is_none_or(|bytes| bytes != name) {
             return Err(Refusal::Package("not a sane name"));
+        }
+        if !self.takes_sources && (name.ends_with(".src.rpm") || name.ends_with(".nosrc.rpm")) {
+            return Err(Refusal::Package("a source package among the binary ones"));
         }
         if self.collection.files.len() >= self.most_files {
             self.collection.too_many = true;
@@ -135,7 +157,8 @@ impl Picker<'_> {
             return Err(Refusal::Package("the name is there twice"));
         }
         let mut copy = new_file(&target).map_err(Refusal::Farm)?;
-        io::copy(&mut File::from(file), &mut copy)
+        // No more than was counted, should it grow.
+        io::copy(&mut File::from(file).take(size), &mut copy)
             .with_context(|| format!("cannot copy to {}", target.display()))
             .map_err(Refusal::Farm)?;
         Ok(())
@@ -174,6 +197,19 @@ mod tests {
         assert_eq!(picked.refused.len(), 5, "{:?}", picked.refused);
         assert!(picked.too_large);
         assert_eq!(fs_err::read_dir(into).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_what_is_left_behind_a_hundred_are_named_and_source_packages_are_among_them() {
+        let chroot = tempfile::tempdir().unwrap();
+        let rpms = chroot.path().join(TOP).join("RPMS");
+        fs_err::create_dir_all(&rpms).unwrap();
+        for n in 0..105 {
+            fs_err::write(rpms.join(format!("p-{n}.{}", if n == 0 { "nosrc.rpm" } else { "src.rpm" })), "p").unwrap();
+        }
+        let picked = collect(chroot.path(), Collect::Binaries, &chroot.path().join("into"), 1 << 20, 900).unwrap();
+        assert_eq!((picked.files.len(), picked.refused.len()), (0, 101));
+        assert_eq!(picked.refused[100], "5 more");
     }
 
     #[test]

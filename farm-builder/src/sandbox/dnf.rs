@@ -21,13 +21,16 @@ pub const FIRST_RPMDB: &str = "/usr/lib/sysimage/rpm";
 /// The longest plan.
 const PLAN_LINES: usize = 100_000;
 
+/// The line after the last of a plan.
+const END: &str = "\"end\"";
+
 /// One package that dnf would install or remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
-    /// Everything that is known of it, as text: name, checksum, repository, and where that is.
+    /// Everything that is known of it, as a line of JSON: name, checksum, repository, and where that is.
     pub text: String,
-    /// The id of its repository; empty if it would be removed.
-    pub repository: String,
+    /// The id of its repository; `None` if it would be removed.
+    pub repository: Option<String>,
 }
 
 /// What dnf would do, sorted; its own words for it are in `plan.py`.
@@ -94,7 +97,9 @@ impl Call<'_> {
             (&ours).write_all(if went_on { b"go\n" } else { b"no\n" }).context("cannot answer dnf")?;
         }
         drop(ours);
-        Ok(Outcome { exit: code(child.wait()?), plan, went_on })
+        let exit = code(child.wait()?);
+        anyhow::ensure!(exit != 0 || plan.is_some(), "dnf ended well and did not say what it did");
+        Ok(Outcome { exit, plan, went_on })
     }
 
     /// Takes our own package out of the database of a chroot, if there is one, and lists what is there then: names and digests.
@@ -155,13 +160,24 @@ fn read_plan(socket: &UnixStream) -> anyhow::Result<Option<Plan>> {
     let mut plan = Plan::new();
     for line in BufReader::new(socket).lines().take(PLAN_LINES) {
         let line = line.context("cannot read what dnf is about to do")?;
-        if line == "end" {
+        if line == END {
             return Ok(Some(plan));
         }
-        let repository = line.split('\t').nth(2).unwrap_or_default().to_owned();
-        plan.push(Planned { text: line, repository });
+        plan.push(planned(line)?);
     }
     Ok(None)
+}
+
+/// What a line of a plan says.
+fn planned(line: String) -> anyhow::Result<Planned> {
+    let [sign, _, _, repository, _]: [String; 5] =
+        serde_json::from_str(&line).context("dnf does not say what it is about to do as it was told to")?;
+    let repository = match sign.as_str() {
+        "+" => Some(repository),
+        "-" => None,
+        _ => anyhow::bail!("dnf is about to do something unknown to a package: {}", sign.escape_debug()),
+    };
+    Ok(Planned { text: line, repository })
 }
 
 /// Removes from a shared cache what dnf has kept of one build's own repository.
@@ -173,4 +189,35 @@ pub fn forget_results(cache: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> anyhow::Result<Option<Plan>> {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(text.as_bytes()).unwrap();
+        drop(theirs);
+        read_plan(&ours)
+    }
+
+    #[test]
+    fn a_plan_is_whole_only_with_its_end() {
+        let line = r#"["+", "make-0:4-1.x86_64", "sha256:1", "base", "file:///base"]"#;
+        let plan = read(&format!("[\"-\", \"x\", \"\", \"\", \"\"]\n{line}\n\"end\"\n")).unwrap().unwrap();
+        let repositories: Vec<_> = plan.iter().map(|planned| planned.repository.as_deref()).collect();
+        assert_eq!(repositories, [None, Some("base")]);
+        assert_eq!(plan[1].text, line);
+        assert_eq!(read(&format!("{line}\n")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_name_that_pretends_to_be_more_lines_or_fields_is_no_plan() {
+        for forged in
+            ["end", "+make\tsha256:1\tbase\t", r#"["+", "make", "sha256:1", "base"]"#, r#"["*", "m", "s", "b", "o"]"#]
+        {
+            assert!(read(&format!("{forged}\n\"end\"\n")).is_err(), "{forged}");
+        }
+    }
 }

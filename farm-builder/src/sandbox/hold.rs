@@ -5,7 +5,7 @@ use std::{
     collections::HashSet,
     io::{BufRead as _, BufReader},
     os::{fd::OwnedFd, unix::net::UnixStream},
-    path::Path,
+    path::{Path, PathBuf},
     process,
     sync::mpsc,
     thread,
@@ -16,7 +16,7 @@ use nix::{
     mount::{MsFlags, mount},
     sys::{
         resource::{Resource, getrlimit, setrlimit},
-        statvfs::{Statvfs, fstatvfs},
+        statvfs::{Statvfs, fstatvfs, statvfs},
     },
 };
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, XattrFlags, openat, setxattr, statat};
@@ -27,7 +27,7 @@ use super::{Answer, Scratch, Use, scene::folder, tell};
 const DEEPEST: usize = 20_000;
 
 /// Mounts what is asked for and says that it is there; then answers every line with what it holds, until the daemon hangs up.
-pub fn hold(socket: &UnixStream, place: &Path, scratch: Scratch) -> anyhow::Result<()> {
+pub fn hold(socket: &UnixStream, place: &Path, scratch: Scratch, build: Option<&Path>) -> anyhow::Result<()> {
     if let Err(error) = prepare(place, scratch) {
         return tell(socket, &Answer::Broken(format!("{error:#}")));
     }
@@ -44,7 +44,7 @@ pub fn hold(socket: &UnixStream, place: &Path, scratch: Scratch) -> anyhow::Resu
         process::exit(0);
     });
     for () in asked {
-        let answer = match measure(place, scratch) {
+        let answer = match measure(place, scratch, build) {
             Ok(used) => Answer::Use(used),
             Err(error) => Answer::Broken(format!("{error:#}")),
         };
@@ -63,24 +63,43 @@ fn prepare(place: &Path, scratch: Scratch) -> anyhow::Result<()> {
         .context("a file system in memory cannot take what an overlay needs; Linux 6.6 or newer is needed")
 }
 
-fn measure(place: &Path, scratch: Scratch) -> anyhow::Result<Use> {
+fn measure(place: &Path, scratch: Scratch, build: Option<&Path>) -> anyhow::Result<Use> {
     let root = OwnedFd::from(fs_err::File::open(place)?.into_file());
     let system = fstatvfs(&root)?;
-    let free_bytes = system.blocks_available() * system.fragment_size();
-    if let Scratch::Memory { .. } = scratch {
-        return Ok(of_system(&system, free_bytes));
-    }
+    let disk = build.map(statvfs).transpose()?.unwrap_or(system);
     let (_, files) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, files, files)?;
     let deepest = usize::try_from(files).unwrap_or(DEEPEST).saturating_sub(50).min(DEEPEST);
-    let mut count = Count { used: Use { free_bytes, ..Use::default() }, deepest, linked: HashSet::new() };
-    count.folder(root)?;
-    Ok(count.used)
+    let mut count = Count { used: Use::default(), deepest, linked: HashSet::new() };
+    match scratch {
+        Scratch::Memory { .. } => count.used = of_system(&system),
+        Scratch::Disk => count.folder(root)?,
+    }
+    // Layers are made on the disk, wherever the rest is, by scriptlets of packages.
+    for layer in build.map(layers).transpose()?.unwrap_or_default() {
+        // One that others may use lies elsewhere by now.
+        if let Ok(folder) = fs_err::File::open(layer) {
+            count.folder(OwnedFd::from(folder.into_file()))?;
+        }
+    }
+    Ok(Use { free_bytes: disk.blocks_available() * disk.fragment_size(), ..count.used })
 }
 
-fn of_system(system: &Statvfs, free_bytes: u64) -> Use {
+fn of_system(system: &Statvfs) -> Use {
     let bytes = (system.blocks() - system.blocks_free()) * system.fragment_size();
-    Use { bytes, files: system.files() - system.files_free(), free_bytes }
+    Use { bytes, files: system.files() - system.files_free(), free_bytes: 0 }
+}
+
+/// The layers in a build's folder.
+fn layers(build: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut layers = Vec::new();
+    for entry in fs_err::read_dir(build)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b"layer-") {
+            layers.push(entry.path());
+        }
+    }
+    Ok(layers)
 }
 
 /// Adds up a folder in which everything may change meanwhile.
@@ -147,8 +166,21 @@ mod tests {
         fs_err::write(inner.join("file"), vec![1; 100_000]).unwrap();
         fs_err::hard_link(inner.join("file"), folder.path().join("same")).unwrap();
         symlink("/usr", folder.path().join("link")).unwrap();
-        let used = measure(folder.path(), Scratch::Disk).unwrap();
+        let used = measure(folder.path(), Scratch::Disk, None).unwrap();
         assert_eq!(used.files, 4);
+        assert!((100_000..200_000).contains(&used.bytes) && used.free_bytes > 0, "{used:?}");
+    }
+
+    #[test]
+    fn the_layers_of_a_build_count_wherever_its_scratch_is() {
+        let build = tempfile::tempdir().unwrap();
+        for folder in ["scratch", "layer-1/upper", "in"] {
+            fs_err::create_dir_all(build.path().join(folder)).unwrap();
+        }
+        fs_err::write(build.path().join("layer-1/upper/file"), vec![1; 100_000]).unwrap();
+        fs_err::write(build.path().join("in/file"), vec![1; 500_000]).unwrap();
+        let used = measure(&build.path().join("scratch"), Scratch::Disk, Some(build.path())).unwrap();
+        assert_eq!(used.files, 2);
         assert!((100_000..200_000).contains(&used.bytes) && used.free_bytes > 0, "{used:?}");
     }
 

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Part of each name: layers made in another way are other layers.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The package that requires what is needed.
 const OURS: &str = "farm-build-requires";
@@ -83,12 +83,12 @@ fn install(scene: &Scene, call: &Call<'_>, order: &LayerOrder, package: &[PathBu
     // What is downloaded serves the other builds, too.
     scene.show(&cache, "cache")?;
     let outcome = call.run_planned(true, &["--quiet", "--downloadonly", "install"], package, goes_on)?;
-    if outcome.exit != 0 || !outcome.went_on {
-        return Ok(outcome);
+    let mut exit = outcome.exit;
+    if exit == 0 && outcome.went_on {
+        // What scriptlets do to the cache does not come back.
+        scene.show_writable(&cache, &changes, "cache")?;
+        exit = call.run(false, &["install"], package)?;
     }
-    // What scriptlets do to the cache does not come back.
-    scene.show_writable(&cache, &changes, "cache")?;
-    let exit = call.run(false, &["install"], package)?;
     if order.results.is_some() {
         scene.hide("cache")?;
         forget_results(&cache)?;
@@ -98,8 +98,9 @@ fn install(scene: &Scene, call: &Call<'_>, order: &LayerOrder, package: &[PathBu
 
 /// The name of a layer; `None` if it is nobody else's business.
 fn name_of(order: &LayerOrder, plan: &Plan) -> Option<Digest> {
-    let is_private = plan.iter().any(|planned| order.private.contains(&planned.repository));
-    (!is_private).then(|| digest(&order.tree, plan.iter().map(|planned| planned.text.as_str())))
+    let repositories = || plan.iter().filter_map(|planned| planned.repository.as_ref());
+    let is_shared = repositories().all(|repository| order.shared.contains(repository));
+    is_shared.then(|| digest(&order.tree, plan.iter().map(|planned| planned.text.as_str())))
 }
 
 fn digest<'a>(tree: &Path, lines: impl Iterator<Item = &'a str>) -> Digest {
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
     use crate::sandbox::{Dnf, dnf::Planned};
 
-    fn order(private: &[&str]) -> LayerOrder {
+    fn order(shared: &[&str]) -> LayerOrder {
         LayerOrder {
             tree: "trees/1".into(),
             shelf: "layers/1".into(),
@@ -156,29 +157,40 @@ mod tests {
             package: "work/1/in/needs.rpm".into(),
             results: None,
             dnf: Dnf { config: String::new(), folders: Vec::new(), network: false, passing: false, narrow: false },
-            private: private.iter().map(|id| (*id).to_owned()).collect(),
+            shared: shared.iter().map(|id| (*id).to_owned()).collect(),
             only_platform: true,
         }
     }
 
     fn plan(lines: &[(&str, &str)]) -> Plan {
-        let planned =
-            |&(text, repository): &(&str, &str)| Planned { text: text.to_owned(), repository: repository.to_owned() };
+        let planned = |&(text, repository): &(&str, &str)| Planned {
+            text: text.to_owned(),
+            repository: Some(repository.to_owned()),
+        };
         lines.iter().map(planned).collect()
     }
 
     #[test]
     fn the_same_packages_on_the_same_tree_have_one_name() {
-        let one = name_of(&order(&[]), &plan(&[("+make", "base"), ("+gcc", "base")])).unwrap();
-        assert_eq!(name_of(&order(&[]), &plan(&[("+make", "base"), ("+gcc", "base")])), Some(one));
-        assert_ne!(name_of(&order(&[]), &plan(&[("+make", "base")])), Some(one));
-        let other = LayerOrder { tree: "trees/2".into(), ..order(&[]) };
+        let one = name_of(&order(&["base"]), &plan(&[("+make", "base"), ("+gcc", "base")])).unwrap();
+        assert_eq!(name_of(&order(&["base"]), &plan(&[("+make", "base"), ("+gcc", "base")])), Some(one));
+        assert_ne!(name_of(&order(&["base"]), &plan(&[("+make", "base")])), Some(one));
+        let other = LayerOrder { tree: "trees/2".into(), ..order(&["base"]) };
         assert_ne!(name_of(&other, &plan(&[("+make", "base"), ("+gcc", "base")])), Some(one));
     }
 
     #[test]
     fn what_an_attempt_has_made_itself_is_in_no_layer_of_others() {
-        assert_eq!(name_of(&order(&["farm-results"]), &plan(&[("+make", "base"), ("+x", "farm-results")])), None);
-        assert!(name_of(&order(&["farm-results"]), &plan(&[("+make", "base")])).is_some());
+        assert_eq!(name_of(&order(&["base"]), &plan(&[("+make", "base"), ("+x", "farm-results")])), None);
+        assert_eq!(name_of(&order(&["base"]), &plan(&[("+make", "base"), ("+x", "")])), None);
+        assert!(name_of(&order(&["base"]), &plan(&[("+make", "base")])).is_some());
+    }
+
+    #[test]
+    fn what_is_removed_is_from_no_repository_and_makes_another_layer() {
+        let removed = Planned { text: "-vim".to_owned(), repository: None };
+        let both = [plan(&[("+make", "base")]), vec![removed]].concat();
+        let name = name_of(&order(&["base"]), &both);
+        assert!(name.is_some() && name != name_of(&order(&["base"]), &plan(&[("+make", "base")])));
     }
 }

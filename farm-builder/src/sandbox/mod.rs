@@ -76,8 +76,8 @@ fn serve() -> anyhow::Result<()> {
     // The daemon waits for this before it locks us in and says what to do.
     (&socket).write_all(b"\n").context("cannot greet the daemon")?;
     let Errand { order, bounds } = read_errand(&socket)?;
-    if let Order::Hold { folder, scratch } = order {
-        return hold::hold(&socket, &folder, scratch);
+    if let Order::Hold { folder, scratch, build } = order {
+        return hold::hold(&socket, &folder, scratch, build.as_deref());
     }
     keep_to_leash(socket.try_clone()?);
     let answer = match bounds.apply().and_then(|()| steps::carry_out(order, &bounds)) {

@@ -126,6 +126,8 @@ pub enum Order {
         folder: PathBuf,
         /// What kind of place it is.
         scratch: Scratch,
+        /// The build's folder, on the disk: the layers that are made in it count, too.
+        build: Option<PathBuf>,
     },
     /// Make a folder of packages a repository.
     Index {
@@ -164,7 +166,7 @@ pub struct Use {
     pub bytes: u64,
     /// Files and folders.
     pub files: u64,
-    /// Bytes that are free on its file system.
+    /// Bytes that are free on the disk.
     pub free_bytes: u64,
 }
 
@@ -211,8 +213,8 @@ pub struct LayerOrder {
     pub results: Option<PathBuf>,
     /// How to call dnf.
     pub dnf: Dnf,
-    /// Repositories that are the attempt's own: a layer with packages of theirs is, too, and has no name.
-    pub private: Vec<String>,
+    /// The platform's repositories. A layer with packages of any other is the attempt's own and has no name.
+    pub shared: Vec<String>,
     /// Whether there are no repositories but the platform's.
     pub only_platform: bool,
 }

@@ -40,7 +40,7 @@ pub async fn driver(data: PathBuf) -> NativeDriver {
 /// The same, that keeps no more than so many bytes for further builds.
 pub async fn driver_with(data: PathBuf, cache_bytes: Option<u64>) -> NativeDriver {
     let helper = env!("CARGO_BIN_EXE_farm-builder").into();
-    NativeDriver::new(NativeConfig { data, helper, cache_bytes }).await.unwrap()
+    NativeDriver::new(NativeConfig { data, helper, cache_bytes, room: Default::default() }).await.unwrap()
 }
 
 /// What is kept in a data folder for further builds: base trees, or the layers over them.

@@ -94,3 +94,14 @@ async fn scriptlets_that_want_all_memory_get_no_more_than_the_build() {
         _ => panic!("it had all that it wanted\n{}", built.log),
     }
 }
+
+#[tokio::test]
+async fn scriptlets_that_fill_the_disk_get_no_more_of_it_than_the_build() {
+    let mark = mark();
+    let post = "for n in 1 2 3; do head -c 100M /dev/zero > /filler-$n; done; sleep 1000";
+    let words =
+        [("PORT", "1"), ("PROCESS", "999999"), ("MARK", mark.as_str()), ("SECRETS", "/nothing"), ("POST", post)];
+    let built = build(&repository(&words), &mark).await;
+    let failure = built.failure();
+    assert_eq!((failure.cause, failure.stage), (Cause::DiskFull, Stage::Dependencies), "{failure:?}\n{}", built.log);
+}
