@@ -64,7 +64,6 @@ async fn other_words_for_the_same_packages_are_solved_and_share_their_layer() {
     let driver = driver(fresh().await.to_owned()).await;
     let first = build(&driver, "libexpat1-dev", ":").await;
     let second = build(&driver, "libexpat1-dev, libexpat1", ":").await;
-    assert!(second.contains(SOLVED) || second.contains("Transaction") || !second.contains(INSTALLED), "{second}");
     assert!(!second.contains(INSTALLED), "{second}");
     assert_eq!(layer_of(&first), layer_of(&second));
 }

@@ -52,6 +52,9 @@ const ROOT_RIGHTS: [&str; 10] = [
     "CAP_SYS_CHROOT",
 ];
 
+/// Bytes that dnf has for temporary files, in memory: half a gibibyte.
+const TEMPORARY: &str = "536870912";
+
 /// What of /proc is about the host and not about the build.
 const MASKED: [&str; 25] = [
     "acpi",
@@ -187,7 +190,9 @@ pub fn build_user(
 pub fn chroot_root(root: &Path, script: &str) -> anyhow::Result<Confined> {
     let mut command = bubblewrap()?;
     few_rights(&mut command);
-    command.arg("--unshare-net").arg("--bind").arg(root).arg("/").args(["--proc", "/proc", "--dev", "/dev"]);
+    command.arg("--unshare-net").arg("--bind").arg(root).arg("/");
+    show_proc(&mut command, Path::new("/proc"))?;
+    command.args(["--dev", "/dev", "--remount-ro", "/dev"]);
     command.args(["--setenv", "HOME", "/root", "--chdir", "/", "--", "/bin/bash", "-ec", script]);
     Ok(command)
 }
@@ -210,13 +215,16 @@ pub fn on_scene(network: bool, folders: &[std::path::PathBuf]) -> anyhow::Result
     for path in HOST_FILES {
         command.args(["--ro-bind-try", path, path]);
     }
-    command.args(["--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]);
+    for path in ["/tmp", "/var/tmp"] {
+        command.args(["--size", TEMPORARY, "--tmpfs", path]);
+    }
     // After these, since a repository may lie there.
     for folder in folders {
         command.arg("--ro-bind").arg(folder).arg(folder);
     }
     let home = Scene.path("home");
-    command.args(["--proc", "/proc", "--dev", "/dev"]);
+    show_proc(&mut command, Path::new("/proc"))?;
+    command.args(["--dev", "/dev", "--remount-ro", "/dev"]);
     command.arg("--bind").arg(Scene.path("")).arg(Scene.path(""));
     command.arg("--setenv").arg("HOME").arg(home).args(["--chdir", "/"]);
     Ok(command)
