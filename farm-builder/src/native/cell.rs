@@ -8,6 +8,7 @@ use std::{
 };
 
 use farm_api::record::Usage;
+use sha2::{Digest as _, Sha256};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::UnixStream,
@@ -130,7 +131,12 @@ impl<'a> Cell<'a> {
     ) -> io::Result<Self> {
         let scratch = locks.scratch(limits);
         let record = beside(&helpers.data.join(folder), "cgroup");
-        let group = locks.groups.as_ref().ok().map(|groups| make_group(groups, &record, folder, limits)).transpose()?;
+        let group = locks
+            .groups
+            .as_ref()
+            .ok()
+            .map(|groups| make_group(groups, &record, helpers, folder, limits))
+            .transpose()?;
         let order = Order::Hold { folder: folder.join(SCRATCH), scratch, build: Some(folder.to_owned()) };
         let (holder, line, inner) = hold(helpers, order).await?;
         let groups = locks.groups.as_ref().map(Cgroups::kind).map_err(String::as_str);
@@ -344,9 +350,18 @@ pub fn remove_group(build: &Path) -> io::Result<()> {
 }
 
 /// Notes the folders of the group before they are made, so that whatever happens, they are found again.
-fn make_group(groups: &Cgroups, record: &Path, folder: &Path, limits: &BuildLimits) -> io::Result<Cgroup> {
+fn make_group(
+    groups: &Cgroups,
+    record: &Path,
+    helpers: &Helpers,
+    folder: &Path,
+    limits: &BuildLimits,
+) -> io::Result<Cgroup> {
+    // Builders of several farms on one host may have one name and tasks of one number, but not one data folder.
+    let data = Sha256::digest(helpers.data.as_os_str().as_encoded_bytes());
+    let place = u32::from_be_bytes([data[0], data[1], data[2], data[3]]);
     let id = folder.file_name().unwrap_or_default().to_string_lossy();
-    let name = format!("farm-{id}");
+    let name = format!("farm-{place:08x}-{id}");
     let folders: Vec<_> = groups.folders(&name).iter().map(|folder| folder.display().to_string()).collect();
     fs_err::write(record, folders.join("\n"))?;
     let (memory_bytes, processes, cpu_weight) = (limits.memory_bytes, limits.processes, limits.cpu_weight);

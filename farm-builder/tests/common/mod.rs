@@ -236,7 +236,8 @@ pub fn groups_of(id: &str) -> Vec<PathBuf> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                if entry.file_name().to_string_lossy() == format!("farm-{id}") {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.starts_with("farm-") && name.ends_with(&format!("-{id}")) {
                     found.push(entry.path());
                 }
                 folders.push(entry.path());

@@ -5,10 +5,13 @@ use std::time::Duration;
 use farm_builder::Guard;
 use farm_types::{Cause, Stage};
 
-use crate::support::Attack;
+use crate::support::{Attack, bounds_builds_as_a_whole};
 
 #[tokio::test]
 async fn a_fork_bomb_gets_no_more_processes_than_it_may_have() {
+    if !bounds_builds_as_a_whole() {
+        return;
+    }
     let attack = Attack::new("fork-bomb").limits(|limits| limits.timeout = Duration::from_secs(4));
     let built = attack.fails(Cause::Timeout, Stage::Build).await;
     let told = built.log.lines().any(|line| line.ends_with("no process could be started: the limit is 200 at once"));
@@ -17,6 +20,9 @@ async fn a_fork_bomb_gets_no_more_processes_than_it_may_have() {
 
 #[tokio::test]
 async fn a_memory_hog_is_ended_by_the_kernel() {
+    if !bounds_builds_as_a_whole() {
+        return;
+    }
     let built = Attack::new("memory-hog").fails(Cause::OutOfMemory, Stage::Build).await;
     assert_eq!(built.failure().message, "the build needed more memory than 512.0 MiB");
     let report = built.result.unwrap();
@@ -29,11 +35,17 @@ async fn a_memory_hog_is_ended_by_the_kernel() {
 
 #[tokio::test]
 async fn a_build_that_begins_a_new_hog_whenever_one_is_ended_is_ended_itself() {
+    if !bounds_builds_as_a_whole() {
+        return;
+    }
     Attack::new("memory-hogs").fails(Cause::OutOfMemory, Stage::Build).await;
 }
 
 #[tokio::test]
 async fn files_in_dev_shm_count_as_memory() {
+    if !bounds_builds_as_a_whole() {
+        return;
+    }
     Attack::new("shm-filler").fails(Cause::OutOfMemory, Stage::Build).await;
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::{
     common::{Build, Built, driver, groups_of, mounts_with, processes_with},
-    support::{lines, mark, small, spec},
+    support::{bounds_builds_as_a_whole, lines, mark, small, spec},
 };
 
 /// A repository with the package `evil`, whose `%post` does this.
@@ -81,6 +81,9 @@ async fn scriptlets_of_a_repository_get_no_right_on_the_host() {
 
 #[tokio::test]
 async fn scriptlets_that_want_all_memory_get_no_more_than_the_build() {
+    if !bounds_builds_as_a_whole() {
+        return;
+    }
     let mark = mark();
     let post = "head -c 64G /dev/zero | tail -c 60G > /dev/null; exit 1";
     let words =

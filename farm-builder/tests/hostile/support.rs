@@ -2,12 +2,13 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
-use farm_builder::{BuildLimits, NativeDriver, native::ScratchPlace};
+use farm_builder::{BuildLimits, NativeDriver, cgroup::Cgroups, native::ScratchPlace};
 use farm_types::{Cause, Stage};
 
 use crate::common::{Build, Built, driver, groups_of, mounts_with, processes_with, script, shared_data};
@@ -44,6 +45,20 @@ pub fn small(limits: &mut BuildLimits) {
     };
 }
 
+/// Whether all processes of a build are bounded together on this host. Where they are not, it says so: then the tests of an ordinary user
+/// show what bounds each of them by itself.
+pub fn bounds_builds_as_a_whole() -> bool {
+    match Cgroups::look() {
+        Ok(_) => true,
+        Err(why) => {
+            // Not by eprintln!, which nobody sees of a test that passes.
+            let said = format!("SKIPPED: nothing bounds a build as a whole on this host: {why}\n");
+            std::io::stderr().write_all(said.as_bytes()).unwrap();
+            false
+        }
+    }
+}
+
 /// One attack.
 pub struct Attack {
     pub build: Build,
@@ -60,7 +75,8 @@ impl Attack {
         let mark = mark();
         let words: Vec<_> = words.iter().copied().chain([("MARK", mark.as_str())]).collect();
         let build = Build::new("mini12", &[&spec(name, &words)]).limits(small);
-        Self { build, mark, place: ScratchPlace::Auto }
+        // As `auto` has it where there are control groups.
+        Self { build, mark, place: ScratchPlace::Memory }
     }
 
     pub fn limits(mut self, change: impl FnOnce(&mut BuildLimits)) -> Self {
