@@ -47,6 +47,7 @@ async fn slow_sweeper(tools: Tools, over: Arc<AtomicBool>, removed: Arc<AtomicU6
             let swept = tools.pool.run(move |conn| {
                 let first = digest.as_bytes()[0];
                 let slowly = |digests: &[Digest]| {
+                    // The slowness itself; nothing is waited for.
                     std::thread::sleep(Duration::from_millis(30));
                     for digest in digests {
                         runtime.block_on(store.delete(digest)).unwrap();
