@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::limits;
 
 /// What a person is to the farm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Account {
     /// The identity, `alice@EXAMPLE.ORG` or a local user's name.
     pub principal: String,
@@ -27,6 +27,14 @@ pub struct Account {
     /// What of that is used up.
     #[serde(default)]
     pub used: Limits,
+    /// How much of a busy platform's build time the person gets: one of 2 twice as much as one of 1.
+    #[serde(default = "usual_share")]
+    pub share: f64,
+}
+
+/// The share of whoever nothing was said of.
+fn usual_share() -> f64 {
+    1.0
 }
 
 /// What a person may use up, or has.
@@ -183,6 +191,10 @@ pub struct Person {
     pub limits: Limits,
     /// Which of these limits were set for this person; the others are everybody's.
     pub own_limits: Limits,
+    /// How much of a busy platform's build time the person gets, against others.
+    pub share: f64,
+    /// The share that was set for this person; else it is the greatest of the person's groups, or 1.
+    pub own_share: Option<f64>,
 }
 
 /// A group of persons.
@@ -196,6 +208,8 @@ pub struct Group {
     pub members: Vec<String>,
     /// Whoever's principal looks like one of these is in it.
     pub rules: Vec<String>,
+    /// The share of each who is in it, where one was set.
+    pub share: Option<f64>,
 }
 
 /// A right that was given.

@@ -31,6 +31,11 @@ pub const INVARIANTS: &[(&str, &str)] = &[
             OR (r.task_id IS NOT NULL AND (r.platform, r.class, r.rank) IS DISTINCT FROM (t.platform, t.class, t.rank))",
     ),
     (
+        "a task stands in the line of its job's class",
+        "SELECT format('task %s', t.id) AS broken FROM farm.task t JOIN farm.job j ON j.id = t.job_id
+         WHERE t.class <> farm.line_of(j.class)",
+    ),
+    (
         "a task weighs the same in the queue, and under a lease no more",
         "SELECT format('task %s', t.id) AS broken FROM farm.task t LEFT JOIN farm.ready r ON r.task_id = t.id
          LEFT JOIN farm.lease l ON l.task_id = t.id WHERE r.weight <> t.weight OR l.weight > t.weight",

@@ -174,7 +174,8 @@ pub fn put_person(conn: &mut PgConnection, actor: &Actor, principal: &str, enabl
 const PERSON: &str = "jsonb_build_object('principal', p.principal, 'enabled', p.enabled, 'created', p.created_at,
   'jobs', (SELECT count(*) FROM farm.job j WHERE j.person_id = p.id),
   'limits', (SELECT to_jsonb(l) - 'only_row' FROM farm.limits_of(p.id) l),
-  'own_limits', jsonb_build_object('jobs_waiting', p.jobs_waiting, 'uploads', p.uploads, 'bytes', p.bytes, 'sources', p.sources))";
+  'own_limits', jsonb_build_object('jobs_waiting', p.jobs_waiting, 'uploads', p.uploads, 'bytes', p.bytes, 'sources', p.sources),
+  'share', farm.share_of(p.id), 'own_share', p.share)";
 
 /// All persons, by principal.
 pub fn persons(conn: &mut PgConnection) -> Result<Vec<Person>> {
@@ -234,6 +235,14 @@ pub fn put_limits(conn: &mut PgConnection, actor: &Actor, principal: Option<&str
     Ok(())
 }
 
+/// Sets how much of a busy platform's build time a person, or for `@group` each who is in it, gets against others: from 0.01 to 1000, 1
+/// is usual. `None` takes it back.
+pub fn set_share(conn: &mut PgConnection, actor: &Actor, whose: &str, share: Option<f64>) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.set_share(", actor!(), ", $4, $5)"));
+    bind!(query, actor).bind::<Text, _>(whose).bind::<Nullable<Double>, _>(share).execute(conn)?;
+    Ok(())
+}
+
 /// Makes a group, or describes a known one anew.
 pub fn put_group(conn: &mut PgConnection, actor: &Actor, group: &str, description: &str) -> Result<()> {
     let query = sql_query(concat!("SELECT farm.put_group(", actor!(), ", $4, $5)"));
@@ -268,7 +277,7 @@ pub fn set_members(
 
 /// All groups, by name.
 pub fn groups(conn: &mut PgConnection) -> Result<Vec<Group>> {
-    let query = "SELECT jsonb_build_object('name', g.name, 'description', g.description,
+    let query = "SELECT jsonb_build_object('name', g.name, 'description', g.description, 'share', g.share,
         'members', (SELECT coalesce(jsonb_agg(p.principal ORDER BY p.principal), '[]')
                     FROM farm.member m JOIN farm.person p ON p.id = m.person_id WHERE m.group_id = g.id),
         'rules', (SELECT coalesce(jsonb_agg(r.pattern ORDER BY r.pattern), '[]') FROM farm.member_rule r WHERE r.group_id = g.id))

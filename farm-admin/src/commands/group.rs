@@ -6,7 +6,11 @@ use farm_api::access::Group;
 use farm_db::{PgConnection, operator};
 use farm_types::GroupName;
 
-use super::{connect, operator_account, who};
+use super::{
+    connect, operator_account,
+    share::{self, ShareArgs},
+    who,
+};
 use crate::{farm::FarmArgs, output};
 
 #[derive(Subcommand)]
@@ -26,6 +30,12 @@ pub(crate) enum GroupCommand {
     Join(MemberArgs),
     /// Take persons out of a group, or rules away from it
     Leave(MemberArgs),
+    /// Show or set how much of a busy platform's build time each who is in a group gets, against others
+    Share {
+        group: GroupName,
+        #[command(flatten)]
+        args: ShareArgs,
+    },
 }
 
 #[derive(Args)]
@@ -47,12 +57,28 @@ pub(crate) fn run(farm: &FarmArgs, command: GroupCommand) -> anyhow::Result<()> 
             println!("in {} now: {}", args.group, output::list(&args.members));
             Ok(())
         }
+        GroupCommand::Share { group, args } => share_of(farm, &mut conn, &group, &args),
         GroupCommand::Leave(args) => {
             operator::set_members(&mut conn, &operator_account(), args.group.as_str(), &args.members, false)?;
             println!("not in {} any more: {}", args.group, output::list(&args.members));
             Ok(())
         }
     }
+}
+
+fn share_of(farm: &FarmArgs, conn: &mut PgConnection, name: &GroupName, args: &ShareArgs) -> anyhow::Result<()> {
+    share::change(conn, &format!("@{name}"), args)?;
+    let Some(group) = operator::groups(conn)?.into_iter().find(|group| group.name == name.as_str()) else {
+        bail!("there is no group “{name}”");
+    };
+    if farm.json {
+        return output::json(&group.share);
+    }
+    match group.share {
+        Some(share) => println!("each who is in {name} has a share of {share}, where no greater one holds"),
+        None => println!("{name} gives no share to who is in it"),
+    }
+    Ok(())
 }
 
 fn add(conn: &mut PgConnection, group: &GroupName, description: Option<&str>) -> anyhow::Result<()> {
@@ -86,9 +112,10 @@ fn list(farm: &FarmArgs, groups: &[Group]) -> anyhow::Result<()> {
         .iter()
         .map(|group| {
             let everybody = [group.members.as_slice(), &group.rules].concat();
-            vec![group.name.clone(), output::list(&everybody), group.description.clone()]
+            let share = group.share.map(|share| share.to_string()).unwrap_or_default();
+            vec![group.name.clone(), output::list(&everybody), share, group.description.clone()]
         })
         .collect();
-    output::table(&["GROUP", "MEMBERS AND RULES", "DESCRIPTION"], &rows);
+    output::table(&["GROUP", "MEMBERS AND RULES", "SHARE", "DESCRIPTION"], &rows);
     Ok(())
 }

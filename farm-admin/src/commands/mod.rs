@@ -13,6 +13,7 @@ mod limit;
 pub(crate) mod migrate;
 pub(crate) mod platform;
 pub(crate) mod selftest;
+mod share;
 pub(crate) mod token;
 pub(crate) mod user;
 mod who;

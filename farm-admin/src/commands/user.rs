@@ -9,13 +9,15 @@ use super::{
     build_limit::{self, BuildLimitArgs},
     connect,
     limit::{self, LimitArgs},
-    operator_account, who,
+    operator_account,
+    share::{self, ShareArgs},
+    who,
 };
 use crate::{farm::FarmArgs, output};
 
 #[derive(Subcommand)]
 pub(crate) enum UserCommand {
-    /// List everybody whose name is known, with the limits that hold; those set for one person have a star
+    /// List everybody whose name is known, with the limits and the share that hold; those set for one person have a star
     List,
     /// Make a name known before that person comes, so that rights and limits can be set
     Add {
@@ -37,6 +39,13 @@ pub(crate) enum UserCommand {
     Limit(LimitArgs),
     /// Show or set what each build of a person, or of everybody, may use up
     BuildLimit(BuildLimitArgs),
+    /// Show or set how much of a busy platform's build time a person gets, against others
+    Share {
+        #[arg(value_parser = who::principal)]
+        principal: String,
+        #[command(flatten)]
+        args: ShareArgs,
+    },
 }
 
 pub(crate) fn run(farm: &FarmArgs, command: UserCommand) -> anyhow::Result<()> {
@@ -46,6 +55,11 @@ pub(crate) fn run(farm: &FarmArgs, command: UserCommand) -> anyhow::Result<()> {
         UserCommand::List => list(farm, &operator::persons(&mut conn)?)?,
         UserCommand::Limit(args) => limit::run(farm, &mut conn, &args)?,
         UserCommand::BuildLimit(args) => build_limit::run(farm, &mut conn, &args)?,
+        UserCommand::Share { principal, args } => {
+            who::known_person(&mut conn, &principal)?;
+            share::change(&mut conn, &principal, &args)?;
+            show_share(farm, &who::known_person(&mut conn, &principal)?)?;
+        }
         UserCommand::Add { principal } => match operator::person(&mut conn, &principal)? {
             Some(known) if !known.enabled => {
                 bail!("{principal} was shut out; `farm-admin user enable {principal}` lets that person in again")
@@ -70,6 +84,15 @@ pub(crate) fn run(farm: &FarmArgs, command: UserCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn show_share(farm: &FarmArgs, person: &Person) -> anyhow::Result<()> {
+    if farm.json {
+        return output::json(&person.share);
+    }
+    let set = if person.own_share.is_some() { "set for this person" } else { "of the groups, or 1" };
+    println!("{} has a share of {} ({set})", person.principal, person.share);
+    Ok(())
+}
+
 fn list(farm: &FarmArgs, persons: &[Person]) -> anyhow::Result<()> {
     if farm.json {
         return output::json(persons);
@@ -81,11 +104,12 @@ fn list(farm: &FarmArgs, persons: &[Person]) -> anyhow::Result<()> {
             let limits = limits.map(|((_, value), (_, own))| value + if own.is_empty() { "" } else { "*" });
             let mut row = vec![person.principal.clone(), output::yes(person.enabled), person.jobs.to_string()];
             row.extend(limits);
+            row.push(person.share.to_string() + if person.own_share.is_some() { "*" } else { "" });
             row.push(output::time(person.created));
             row
         })
         .collect();
-    let header = ["PRINCIPAL", "ENABLED", "JOBS", "JOBS_WAITING", "UPLOADS", "BYTES", "SOURCES", "KNOWN SINCE"];
+    let header = ["PRINCIPAL", "ENABLED", "JOBS", "JOBS_WAITING", "UPLOADS", "BYTES", "SOURCES", "SHARE", "KNOWN SINCE"];
     output::table(&header, &rows);
     Ok(())
 }

@@ -29,10 +29,10 @@ fn a_person_is_made_known_shut_out_and_let_in_again() {
     let mut lines = list.lines();
     assert_eq!(
         lines.next().unwrap(),
-        "PRINCIPAL          ENABLED  JOBS  JOBS_WAITING  UPLOADS  BYTES    SOURCES  KNOWN SINCE"
+        "PRINCIPAL          ENABLED  JOBS  JOBS_WAITING  UPLOADS  BYTES    SOURCES  SHARE  KNOWN SINCE"
     );
     let line = lines.next().unwrap();
-    assert!(line.starts_with("alice@EXAMPLE.ORG  no       0     1000          100      1.0 TiB  100      2"), "{line}");
+    assert!(line.starts_with("alice@EXAMPLE.ORG  no       0     1000          100      1.0 TiB  100      1      2"), "{line}");
 
     let said = refused(on(&db).args(["user", "add", ALICE]));
     assert!(said.contains("was shut out; `farm-admin user enable alice@EXAMPLE.ORG`"), "{said}");
@@ -79,8 +79,8 @@ fn a_group_has_persons_and_rules_and_what_is_given_to_it() {
     }
     assert_eq!(
         printed(on(&db).args(["group", "list"])),
-        "GROUP      MEMBERS AND RULES                       DESCRIPTION\n\
-         packagers  alice@EXAMPLE.ORG, */admin@EXAMPLE.ORG  Who makes packages\n"
+        "GROUP      MEMBERS AND RULES                       SHARE  DESCRIPTION\n\
+         packagers  alice@EXAMPLE.ORG, */admin@EXAMPLE.ORG         Who makes packages\n"
     );
     let listed = json(on(&db).args(["group", "list", "--json"]));
     assert_eq!((&listed[0]["members"], &listed[0]["rules"]), (&json!([ALICE]), &json!(["*/admin@EXAMPLE.ORG"])));
@@ -217,4 +217,27 @@ fn who_does_not_own_the_farm_is_no_operator() {
     command.args(["--database", &db.url_as("farm_web"), "bucket", "add", "mine"]);
     let said = refused(&mut assert_cmd::Command::from_std(command));
     assert_eq!(said, "farm-admin: the role farm_web is no operator of the farm\n");
+}
+
+#[test]
+fn a_share_is_set_for_a_person_or_for_each_of_a_group_and_taken_back() {
+    let db = TestDb::new();
+    printed(on(&db).args(["user", "add", ALICE]));
+    printed(on(&db).args(["group", "add", "packagers"]));
+    printed(on(&db).args(["group", "join", "packagers", ALICE]));
+    let share = |args: &[&str]| printed(on(&db).args(args));
+    assert_eq!(share(&["user", "share", ALICE]), "alice@EXAMPLE.ORG has a share of 1 (of the groups, or 1)\n");
+    assert_eq!(
+        share(&["group", "share", "packagers", "3"]),
+        "each who is in packagers has a share of 3, where no greater one holds\n"
+    );
+    assert_eq!(share(&["user", "share", ALICE]), "alice@EXAMPLE.ORG has a share of 3 (of the groups, or 1)\n");
+    assert_eq!(share(&["user", "share", ALICE, "0.5"]), "alice@EXAMPLE.ORG has a share of 0.5 (set for this person)\n");
+    assert_eq!(json(on(&db).args(["user", "list", "--json"]))[0]["share"], 0.5);
+    assert_eq!(access::account(&mut db.connect(), ALICE).unwrap().share, 0.5);
+    share(&["user", "share", ALICE, "--reset"]);
+    assert_eq!(share(&["group", "share", "packagers", "--reset"]), "packagers gives no share to who is in it\n");
+    assert_eq!(share(&["user", "share", ALICE]), "alice@EXAMPLE.ORG has a share of 1 (of the groups, or 1)\n");
+    let said = refused(on(&db).args(["user", "share", "stranger@EXAMPLE.ORG", "2"]));
+    assert!(said.contains("was never here"), "{said}");
 }

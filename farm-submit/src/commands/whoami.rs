@@ -28,6 +28,7 @@ fn text(me: &Whoami, server: &str) -> String {
         let list = if list.is_empty() { "none" } else { &list };
         text += &format!("{BOLD}{name}:{BOLD:#} {}\n", shown(list));
     }
+    text += &format!("{BOLD}share:{BOLD:#} {}\n", account.share);
     text + &limits(account)
 }
 

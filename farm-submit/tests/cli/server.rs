@@ -179,6 +179,7 @@ async fn whoami() -> Json<Whoami> {
             limits: Limits { jobs_waiting: Some(1000), uploads: Some(100), bytes: Some(1 << 40), sources: Some(100) },
             build_limits: farm_api::limits::Limits { memory_bytes: Some(8 << 30), ..Default::default() },
             used: Limits { jobs_waiting: Some(3), uploads: Some(0), bytes: Some(3 << 29), sources: None },
+            share: 1.0,
         },
         way: Way::Token,
         scopes: vec![Scope::Read, Scope::Submit],

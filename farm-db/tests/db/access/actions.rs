@@ -64,6 +64,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("set_grant", "grant, take back"),
     ("set_member", "add member, remove member"),
     ("set_retention", "set retention"),
+    ("set_share", "set share"),
     ("stage_began", "(a sign of life)"),
     ("submit", "submit, ask of builds"),
     ("sweep_blobs", "(what nobody needs has no owner)"),

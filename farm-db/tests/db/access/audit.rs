@@ -32,6 +32,7 @@ enable        | person alice            | test           | operator | superuser
 set limits    | person alice            | test           | operator | superuser
 set limits    | everybody               | test           | operator | superuser
 set build limits | everybody            | test           | operator | superuser
+set share     | person alice            | test           | operator | superuser
 put bucket    | bucket results          | test           | operator | superuser
 set retention | bucket results          | test           | operator | superuser
 put group     | group packagers         | test           | operator | superuser
@@ -191,6 +192,7 @@ fn operators_set_the_farm_up(farm: &mut Farm) {
         operator::put_limits(conn, &test, whose, &Limits { sources: Some(7), ..Limits::default() }).unwrap();
     }
     operator::put_build_limits(conn, &test, None, &Default::default()).unwrap();
+    operator::set_share(conn, &test, "alice", Some(2.0)).unwrap();
     operator::put_bucket(conn, &test, &"results".parse().unwrap(), Some("what came of it"), None).unwrap();
     operator::set_retention(conn, &test, &"results".parse().unwrap(), &Keep { days: Some(9), ..Keep::default() })
         .unwrap();

@@ -184,6 +184,7 @@ fn nobody_without_the_right_does_what_administrators_do() {
         ("admin", operator::put_person(&mut conn, &person, "person", true)),
         ("admin", operator::put_limits(&mut conn, &person, Some("person"), &limits)),
         ("admin", operator::put_build_limits(&mut conn, &person, None, &Default::default())),
+        ("admin", operator::set_share(&mut conn, &person, "person", Some(2.0))),
         ("admin", operator::put_group(&mut conn, &person, "mine", "")),
         ("admin", operator::remove_group(&mut conn, &person, "packagers")),
         ("admin", operator::set_member(&mut conn, &person, "packagers", "person", true)),
