@@ -3,13 +3,14 @@
 
 use diesel::{
     PgConnection, RunQueryDsl, sql_query,
-    sql_types::{Array, BigInt, Jsonb, Text},
+    sql_types::{Array, BigInt, Double, Jsonb, Text},
 };
 use farm_api::{
+    access::Limits,
     hub::{Finish, Hello},
     recipe::{Recipe, Repository},
 };
-use farm_types::{BuilderId, Cause, Class, Digest, JobId, LeaseKey, Outcome, PlatformName, Scope, TokenKind, Way};
+use farm_types::{BuilderId, Cause, Class, Digest, JobId, LeaseKey, Outcome, PlatformName, Scope, TaskId, TokenKind, Way};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -95,6 +96,7 @@ pub struct TestBuilder {
     /// Its life.
     pub instance: Uuid,
     arch: &'static str,
+    slots: u32,
 }
 
 /// A builder of x86_64 that said hello.
@@ -113,7 +115,7 @@ pub fn builder_for(conn: &mut PgConnection, name: &str, arch: &'static str) -> T
 impl TestBuilder {
     /// The builder of that number, which was never heard of.
     pub fn new(id: BuilderId) -> Self {
-        Self { id, instance: Uuid::nil(), arch: "x86_64" }
+        Self { id, instance: Uuid::nil(), arch: "x86_64", slots: 4 }
     }
 
     /// The same builder, started anew.
@@ -121,6 +123,14 @@ impl TestBuilder {
         let anew = Self { instance: Uuid::new_v4(), ..self };
         anew.says_hello(conn);
         anew
+    }
+
+    /// The same builder with so many slots; four are usual.
+    #[must_use]
+    pub fn with_slots(self, conn: &mut PgConnection, slots: u32) -> Self {
+        let changed = Self { slots, ..self };
+        changed.says_hello(conn);
+        changed
     }
 
     /// The next life of the same builder, to which this one hands over.
@@ -142,7 +152,7 @@ impl TestBuilder {
             instance: self.instance,
             version: "test".to_owned(),
             arches: vec![self.arch.to_owned()],
-            slots: 4,
+            slots: self.slots,
             successor,
         };
         queue::hello(conn, self.id, "127.0.0.1", &hello).unwrap();
@@ -165,6 +175,23 @@ impl TestBuilder {
     pub fn finish(self, conn: &mut PgConnection, key: &LeaseKey, outcome: Outcome) -> Result<()> {
         queue::finish(conn, self.id, key, &ended(outcome))
     }
+}
+
+/// Lets a task have been claimed so many seconds ago, as time does.
+pub fn began_ago(conn: &mut PgConnection, task: TaskId, seconds: f64) {
+    let query = sql_query("UPDATE farm.task SET started_at = now() - make_interval(secs => $2) WHERE id = $1");
+    query.bind::<BigInt, _>(task.0).bind::<Double, _>(seconds).execute(conn).unwrap();
+}
+
+/// Lets a package have taken that long before.
+pub fn took_before(conn: &mut PgConnection, platform: &str, package: &str, seconds: f64) {
+    let query = sql_query("INSERT INTO farm.build_time (platform, name, seconds) VALUES ($1, $2, $3)");
+    query.bind::<Text, _>(platform).bind::<Text, _>(package).bind::<Double, _>(seconds).execute(conn).unwrap();
+}
+
+/// Limits that nobody comes to.
+pub fn no_limits() -> Limits {
+    Limits { jobs_waiting: Some(1 << 30), uploads: Some(1 << 30), bytes: Some(1 << 60), sources: Some(1 << 30) }
 }
 
 /// Takes back what has run out, as the janitor does when a hub has been there for long.
@@ -199,6 +226,11 @@ pub fn ended(outcome: Outcome) -> Finish {
 pub fn submission(conn: &mut PgConnection, principal: &str) -> Submission {
     let source = digest();
     brought(conn, principal, &source, 1);
+    submission_of(principal, source)
+}
+
+/// A job of a source that the person brought before, under a key of its own.
+pub fn submission_of(principal: &str, source: Digest) -> Submission {
     Submission {
         actor: person(principal),
         key: Uuid::new_v4().to_string().parse().unwrap(),
@@ -224,7 +256,12 @@ pub fn submitted(conn: &mut PgConnection, after: Option<JobId>) -> JobId {
 
 /// Accepts that job, with a task for each of the platforms.
 pub fn accept(conn: &mut PgConnection, job: JobId, platforms: &[&str]) {
-    let source = json!([{ "position": 1, "name": "hello", "epoch": null, "version": "1", "release": "1" }]);
+    accept_as(conn, job, "hello", platforms);
+}
+
+/// Accepts that job as one of a package of that name.
+pub fn accept_as(conn: &mut PgConnection, job: JobId, package: &str, platforms: &[&str]) {
+    let source = json!([{ "position": 1, "name": package, "epoch": null, "version": "1", "release": "1" }]);
     sql_query("SELECT farm.accept($1, $2, $3, '[]')")
         .bind::<BigInt, _>(job.0)
         .bind::<Jsonb, _>(source)

@@ -1,0 +1,63 @@
+//! `cargo bench -p farm-simulator`: a day of Fedora, 15,000 tasks on 300 slots, with the queue's own decisions.
+//!
+//! `FARM_BENCH_SEED` (1) is what is drawn from; `FARM_BENCH_REBUILD` (12,500), `FARM_BENCH_PERSONS` (50), `FARM_BENCH_TASKS_EACH` (50) and
+//! `FARM_BENCH_BUILDERS` (75, of four slots each) say how much.
+
+use std::time::Instant;
+
+use farm_simulator::{Built, Day, Percentiles, Plan, bound, build_time, day_of_fedora, makespan, simulate};
+use farm_testing::TestDb;
+use farm_types::Class;
+
+const HOUR: f64 = 3600.0;
+
+fn main() {
+    let seed = number("SEED", 1);
+    let [rebuild, persons, tasks_each, builders] =
+        [("REBUILD", 12_500), ("PERSONS", 50), ("TASKS_EACH", 50), ("BUILDERS", 75)]
+            .map(|(name, usual)| u32::try_from(number(name, usual)).unwrap_or(u32::MAX));
+    let plan = day_of_fedora(seed, Day { rebuild, persons, tasks_each, builders });
+    let db = TestDb::new();
+    let begin = Instant::now();
+    let built = simulate(&mut db.connect(), &plan);
+    let took = begin.elapsed().as_secs_f64();
+    println!("a day of Fedora, seed {seed}: {} tasks on {} slots", plan.submissions.len(), builders * 4);
+    report(&plan, &built);
+    println!("simulated in {took:.0} s: {:.1} ms a task, from submission to its end", took * 1000.0 / built.len() as f64);
+}
+
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(format!("FARM_BENCH_{name}")).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+fn report(plan: &Plan, built: &[Built]) {
+    let (end, least) = (makespan(built), bound(plan, built));
+    let begin = built.iter().map(|built| built.submitted).fold(f64::INFINITY, f64::min);
+    let over = (end - begin) / (least - begin) * 100.0 - 100.0;
+    let met = if over <= 5.0 { "met" } else { "missed" };
+    println!(
+        "  all built after {:.2} h, no order takes less than {:.2} h: {over:.1} % over (at most 5 is wanted: {met})",
+        (end - begin) / HOUR,
+        (least - begin) / HOUR
+    );
+    for (class, who) in [(Class::Normal, "persons at work"), (Class::Background, "the mass rebuild")] {
+        let of_class = |built: &&Built| plan.submissions[built.submission].class == class;
+        let waited: Vec<_> = built.iter().filter(of_class).map(|built| built.started - built.submitted).collect();
+        if !waited.is_empty() {
+            println!("  {who}: {} tasks waited {}", waited.len(), Percentiles::of(waited));
+        }
+    }
+    let times = build_time(plan, built.iter().filter(|built| plan.submissions[built.submission].class == Class::Normal));
+    let mut waits: Vec<_> = times
+        .keys()
+        .map(|person| {
+            let own = built.iter().filter(|built| plan.submissions[built.submission].person == *person);
+            let own: Vec<_> = own.map(|built| built.started - built.submitted).collect();
+            own.iter().sum::<f64>() / own.len() as f64
+        })
+        .collect();
+    waits.sort_by(f64::total_cmp);
+    if let (Some(least), Some(most)) = (waits.first(), waits.last()) {
+        println!("  on average persons waited from {least:.1} s (who waited least) to {most:.1} s (who waited most)");
+    }
+}
