@@ -10,7 +10,9 @@ use farm_api::{
     hub::{Finish, Hello},
     recipe::{Recipe, Repository},
 };
-use farm_types::{BuilderId, Cause, Class, Digest, JobId, LeaseKey, Outcome, PlatformName, Scope, TaskId, TokenKind, Way};
+use farm_types::{
+    BuilderId, Cause, Class, Digest, JobId, LeaseKey, Outcome, PlatformName, Scope, TaskId, TokenKind, Way,
+};
 use serde_json::json;
 use uuid::Uuid;
 

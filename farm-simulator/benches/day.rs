@@ -23,7 +23,10 @@ fn main() {
     let took = begin.elapsed().as_secs_f64();
     println!("a day of Fedora, seed {seed}: {} tasks on {} slots", plan.submissions.len(), builders * 4);
     report(&plan, &built);
-    println!("simulated in {took:.0} s: {:.1} ms a task, from submission to its end", took * 1000.0 / built.len() as f64);
+    println!(
+        "simulated in {took:.0} s: {:.1} ms a task, from submission to its end",
+        took * 1000.0 / built.len() as f64
+    );
 }
 
 fn number(name: &str, usual: u64) -> u64 {
@@ -47,7 +50,8 @@ fn report(plan: &Plan, built: &[Built]) {
             println!("  {who}: {} tasks waited {}", waited.len(), Percentiles::of(waited));
         }
     }
-    let times = build_time(plan, built.iter().filter(|built| plan.submissions[built.submission].class == Class::Normal));
+    let times =
+        build_time(plan, built.iter().filter(|built| plan.submissions[built.submission].class == Class::Normal));
     let mut waits: Vec<_> = times
         .keys()
         .map(|person| {

@@ -17,8 +17,10 @@ pub fn bound(plan: &Plan, built: &[Built]) -> f64 {
         *slots.entry(builder.arch).or_default() += builder.count * builder.slots;
     }
     for (arch, slots) in slots {
-        let mut here: Vec<_> =
-            built.iter().filter(|built| plan.submissions[built.submission].platform.ends_with(&format!("-{arch}"))).collect();
+        let mut here: Vec<_> = built
+            .iter()
+            .filter(|built| plan.submissions[built.submission].platform.ends_with(&format!("-{arch}")))
+            .collect();
         here.sort_by(|a, b| b.submitted.total_cmp(&a.submitted));
         let mut left = 0.0;
         for built in here {

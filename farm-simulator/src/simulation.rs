@@ -93,7 +93,8 @@ impl<'a> Simulation<'a> {
         let mut workers = Vec::new();
         for (kind, alike) in plan.builders.iter().enumerate() {
             for n in 0..alike.count {
-                let builder = testing::builder_for(conn, &format!("b{kind}-{n}"), alike.arch).with_slots(conn, alike.slots);
+                let builder =
+                    testing::builder_for(conn, &format!("b{kind}-{n}"), alike.arch).with_slots(conn, alike.slots);
                 workers.push(Worker { builder, arch: alike.arch, free: alike.slots });
             }
         }
@@ -145,10 +146,7 @@ impl<'a> Simulation<'a> {
             testing::brought(conn, &submission.person, &source, 1);
             source
         });
-        let new = intake::Submission {
-            class: submission.class,
-            ..testing::submission_of(&submission.person, *source)
-        };
+        let new = intake::Submission { class: submission.class, ..testing::submission_of(&submission.person, *source) };
         let (job, _) = intake::submit(self.conn, &new).unwrap();
         testing::accept_as(self.conn, job, &submission.package, &[submission.platform]);
         self.submissions.insert(job, (index, at));

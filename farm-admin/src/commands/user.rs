@@ -109,7 +109,8 @@ fn list(farm: &FarmArgs, persons: &[Person]) -> anyhow::Result<()> {
             row
         })
         .collect();
-    let header = ["PRINCIPAL", "ENABLED", "JOBS", "JOBS_WAITING", "UPLOADS", "BYTES", "SOURCES", "SHARE", "KNOWN SINCE"];
+    let header =
+        ["PRINCIPAL", "ENABLED", "JOBS", "JOBS_WAITING", "UPLOADS", "BYTES", "SOURCES", "SHARE", "KNOWN SINCE"];
     output::table(&header, &rows);
     Ok(())
 }
