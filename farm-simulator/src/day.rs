@@ -19,8 +19,8 @@ pub struct Day {
     pub builders: u32,
 }
 
-/// A distribution's day: a mass rebuild is handed in at six in the morning as background, of which nobody sorted the packages, and persons
-/// work from eight to six, each with some small builds at once now and then. How long packages take is known from before, more or less.
+/// A distribution's day: a mass rebuild is handed in at eight in the morning as background, of which nobody sorted the packages, and persons
+/// work from eight to five, each with some small builds at once now and then. How long packages take is known from before, more or less.
 /// Seconds count from midnight.
 pub fn day_of_fedora(seed: u64, day: Day) -> Plan {
     let mut draw = StdRng::seed_from_u64(seed);
@@ -38,17 +38,17 @@ pub fn day_of_fedora(seed: u64, day: Day) -> Plan {
     plan
 }
 
-/// Half take less than eight minutes, one of a hundred more than three hours, and none more than five.
+/// Half take less than six minutes, one of a hundred more than two hours, and none more than four.
 fn rebuild(plan: &mut Plan, draw: &mut StdRng, day: Day) {
-    let time = LogNormal::new(f64::ln(480.0), 1.35).unwrap();
+    let time = LogNormal::new(f64::ln(360.0), 1.3).unwrap();
     let otherwise = LogNormal::new(0.0, 0.2).unwrap();
     for n in 0..day.rebuild {
         let platform = if n % 5 == 0 { "f14-aarch64" } else { "f14-x86_64" };
         let package = format!("package{n}");
-        let seconds = time.sample(draw).clamp(20.0, 5.0 * HOUR);
+        let seconds = time.sample(draw).clamp(20.0, 4.0 * HOUR);
         plan.history.push((platform, package.clone(), seconds * otherwise.sample(draw)));
         plan.submissions.push(Submission {
-            when: When::At(6.0 * HOUR),
+            when: When::At(8.0 * HOUR),
             person: "release-engineer".to_owned(),
             class: Class::Background,
             platform,
@@ -63,7 +63,7 @@ fn work(plan: &mut Plan, draw: &mut StdRng, person: &str, tasks: u32) {
     let time = LogNormal::new(f64::ln(120.0), 0.7).unwrap();
     let mut left = tasks;
     while left > 0 {
-        let at = draw.random_range(8.0..18.0) * HOUR;
+        let at = draw.random_range(8.0..17.0) * HOUR;
         let count = draw.random_range(1..=8).min(left);
         left -= count;
         for n in 0..count {

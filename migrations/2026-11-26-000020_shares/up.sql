@@ -127,9 +127,9 @@ END $$;
 -- Where a new task stands in its line: start-time fair queueing. A person's task begins on the virtual clock where that person's last one
 -- ended, as far as is known by now, but never in the past. Only tasks of one person on one platform wait for each other here, from
 -- this until the transaction ends.
--- A background task stands where it would end, not begin, so it gives way to who hands in little. Of those of a person the long ones go up to
--- half the way ahead: a rebuild of everything ends with short ones, so that no builder is still at work for hours when all others
--- are done. They come at most twice as fast by that.
+-- A background task stands where it would end, not begin, so it gives way to who hands in little. Of those of a person the long ones go
+-- ahead, up to nine tenths of the way: a rebuild of everything ends with short ones, so that no builder is still at work for hours when all
+-- others are done. None comes faster by that than it would have as a normal one.
 CREATE OR REPLACE FUNCTION farm.place(p_platform text, p_class farm.class, p_person int, p_cost bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
@@ -149,7 +149,7 @@ BEGIN
       SET finish = greatest(s.finish + v_owed, v_clock) + v_cost, clock = greatest(s.clock, v_clock)
     RETURNING finish - v_cost INTO v_start;
   IF p_class = 'background' THEN
-    RETURN v_clock + ((v_start + v_cost - v_clock) * greatest(0.5, 1 / (1 + p_cost / 1800000.0::double precision)))::bigint;
+    RETURN v_clock + ((v_start + v_cost - v_clock) * greatest(0.1, 1 / (1 + p_cost / 1800000.0::double precision)))::bigint;
   END IF;
   RETURN v_start;
 END $$;
