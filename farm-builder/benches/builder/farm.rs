@@ -47,8 +47,9 @@ impl Site {
     /// A builder with so many slots.
     pub fn builder(&self, name: &str, slots: u32) -> Builder {
         let config = self.farm.builder_config(name, &format!("slots = {slots}"));
-        let lines: Vec<&str> = config.lines().filter(|line| !line.starts_with("data =")).collect();
-        let config = format!("{}\ndata = '{}'\n", lines.join("\n"), self.data.display());
+        let data = format!("data = '{}'", self.data.display());
+        let lines: Vec<&str> = config.lines().map(|line| if line.starts_with("data =") { &data } else { line }).collect();
+        let config = lines.join("\n");
         Builder(Process::daemon("farm-builder", &config))
     }
 
