@@ -32,7 +32,10 @@ fn a_person_is_made_known_shut_out_and_let_in_again() {
         "PRINCIPAL          ENABLED  JOBS  JOBS_WAITING  UPLOADS  BYTES    SOURCES  SHARE  KNOWN SINCE"
     );
     let line = lines.next().unwrap();
-    assert!(line.starts_with("alice@EXAMPLE.ORG  no       0     1000          100      1.0 TiB  100      1      2"), "{line}");
+    assert!(
+        line.starts_with("alice@EXAMPLE.ORG  no       0     1000          100      1.0 TiB  100      1      2"),
+        "{line}"
+    );
 
     let said = refused(on(&db).args(["user", "add", ALICE]));
     assert!(said.contains("was shut out; `farm-admin user enable alice@EXAMPLE.ORG`"), "{said}");

@@ -48,7 +48,8 @@ impl Site {
     pub fn builder(&self, name: &str, slots: u32) -> Builder {
         let config = self.farm.builder_config(name, &format!("slots = {slots}"));
         let data = format!("data = '{}'", self.data.display());
-        let lines: Vec<&str> = config.lines().map(|line| if line.starts_with("data =") { &data } else { line }).collect();
+        let lines: Vec<&str> =
+            config.lines().map(|line| if line.starts_with("data =") { &data } else { line }).collect();
         let config = lines.join("\n");
         Builder(Process::daemon("farm-builder", &config))
     }

@@ -91,6 +91,10 @@ fn what_is_urgent_is_given_to_a_builder_that_keeps_its_slots_for_what_is_not() {
     let urgent = task(&mut conn, 1);
     execute(&mut conn, &format!("UPDATE farm.ready SET class = 'urgent' WHERE task_id = {urgent}"));
     execute(&mut conn, &format!("UPDATE farm.task SET class = 'urgent' WHERE id = {urgent}"));
+    execute(
+        &mut conn,
+        &format!("UPDATE farm.job SET class = 'urgent' FROM farm.task t WHERE t.job_id = job.id AND t.id = {urgent}"),
+    );
     assert_eq!(claim(&mut conn, one, 1), [urgent]);
     assert_sound(&mut conn);
 }
