@@ -177,7 +177,7 @@ CREATE FUNCTION farm.set_trust(p_actor farm.actor, p_in_a_row int) RETURNS void 
 BEGIN
   PERFORM farm.require(p_actor, 'builders', NULL);
   UPDATE farm.trust SET in_a_row = p_in_a_row;
-  PERFORM farm.record(p_actor, 'set trust', 'everybody', jsonb_build_object('in_a_row', p_in_a_row));
+  PERFORM farm.record(p_actor, 'set trust', 'builders', jsonb_build_object('in_a_row', p_in_a_row));
 END $$;
 
 -- Builders that spoil tasks and are in service still: there is too little else, or it was no time to take them out.

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use farm_api::{
     error::ErrorCode,
-    people::{Job, JobPage, Queue, Task, Why},
+    people::{Chain, Job, JobPage, NewChain, Queue, Task, Why},
 };
 use farm_types::{Outcome, Progress, TaskState};
 
@@ -22,6 +22,46 @@ async fn the_same_request_sent_twice_is_one_job_and_another_one_under_its_key_is
     request.title = Some("something else".to_owned());
     let other = farm.post("/api/v1/jobs", &request).await;
     assert_eq!((other.status, other.refusal().code), (StatusCode::CONFLICT, ErrorCode::Conflict));
+}
+
+#[tokio::test]
+async fn a_chain_is_handed_in_as_a_whole_sent_again_it_is_the_same_and_each_job_shows_it() {
+    let farm = Farm::new();
+    let mut jobs = vec![farm.request(&["a.src.rpm"]).await, farm.request(&["b.src.rpm"]).await];
+    let first = farm.post("/api/v1/chains", &NewChain { jobs: jobs.clone() }).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text());
+    let made = first.json::<Chain>().jobs;
+    assert_eq!((made[0].after, made[1].after), (None, Some(made[0].id)));
+    let again = farm.post("/api/v1/chains", &NewChain { jobs: jobs.clone() }).await;
+    assert_eq!(again.status, StatusCode::OK);
+    assert_eq!(again.json::<Chain>().jobs[1].id, made[1].id);
+
+    let page = farm.get(&made[1].url).await.text();
+    assert!(page.contains("<h2>Chain</h2>") && page.contains(&format!("<a href=\"/jobs/{0}\">job {0}</a>", made[0].id)), "{page}");
+    assert!(page.contains(&format!("<strong>job {}</strong>", made[1].id)), "{page}");
+
+    // After something else, the same job is another request.
+    jobs[0] = farm.request(&["other.src.rpm"]).await;
+    let other = farm.post("/api/v1/chains", &NewChain { jobs }).await;
+    assert_eq!((other.status, other.refusal().code), (StatusCode::CONFLICT, ErrorCode::Conflict));
+    assert_eq!(farm.get("/api/v1/jobs").await.json::<JobPage>().jobs.len(), 2, "nothing of it was made");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_any_job_of_a_chain_is_said_at_once_and_of_which() {
+    let farm = Farm::new();
+    let mut jobs = vec![farm.request(&["a"]).await, farm.request(&["b"]).await];
+    jobs[0].sources[0].name = String::new();
+    jobs[1].timeout_seconds = Some(0);
+    jobs[1].after = Some(farm_types::JobId(1));
+    let answer = farm.post("/api/v1/chains", &NewChain { jobs }).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let reasons = answer.refusal().reasons;
+    let codes: Vec<_> = reasons.iter().map(|reason| reason.code.as_str()).collect();
+    assert_eq!(codes, ["file_name", "after", "timeout"]);
+    assert!(reasons[0].message.starts_with("job 1 of the chain, source 1: "), "{reasons:?}");
+    let empty = farm.post("/api/v1/chains", &NewChain { jobs: Vec::new() }).await;
+    assert_eq!(empty.refusal().reasons[0].code, "no_job");
 }
 
 fn options(json: serde_json::Value) -> farm_api::options::NewOptions {
