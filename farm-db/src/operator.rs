@@ -100,7 +100,8 @@ pub fn set_builder_state(
 /// After how many tasks in a row that it spoilt a builder is taken out of service; 0: never.
 pub fn trust(conn: &mut PgConnection) -> Result<u32> {
     let query = sql_query("SELECT to_jsonb(in_a_row) AS document FROM farm.trust");
-    document(conn, query)?.ok_or_else(|| DbError::Data("the row that says when builders are taken out is gone".to_owned()))
+    document(conn, query)?
+        .ok_or_else(|| DbError::Data("the row that says when builders are taken out is gone".to_owned()))
 }
 
 /// Says after how many tasks in a row that it spoilt a builder is taken out of service; 0: never.

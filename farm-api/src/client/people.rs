@@ -15,8 +15,8 @@ use crate::{
     access::{MadeToken, NewToken, TokenInfo, Whoami},
     paths,
     people::{
-        Artifact, Builder, Chain, Job, JobFilter, JobPage, NewChain, NewJob, NewUpload, Platform, Queue, Retry, Task, Upload,
-        Why,
+        Artifact, Builder, Chain, Job, JobFilter, JobPage, NewChain, NewJob, NewUpload, Platform, Queue, Retry, Task,
+        Upload, Why,
     },
 };
 

@@ -3,7 +3,13 @@
 
 use std::time::Duration;
 
-use farm_api::{client::ClientError, error::ErrorCode, hub::{Lease, Predecessors}, options::ExtraRepository, recipe::Repository};
+use farm_api::{
+    client::ClientError,
+    error::ErrorCode,
+    hub::{Lease, Predecessors},
+    options::ExtraRepository,
+    recipe::Repository,
+};
 use farm_daemon::CancellationToken;
 use farm_types::{BucketName, LeaseKey};
 

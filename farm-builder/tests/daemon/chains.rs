@@ -24,7 +24,9 @@ async fn each_job_of_a_chain_sees_what_all_before_it_made_and_the_record_names_i
         assert_eq!(farm.ended(job).await, "succeeded", "{}", farm.log(job).await);
     }
     let log = farm.log(third).await;
-    let told = format!("this job comes after job {first}, job {second}: the 2 packages that were made there can be installed\n");
+    let told = format!(
+        "this job comes after job {first}, job {second}: the 2 packages that were made there can be installed\n"
+    );
     assert!(log.contains(&told) && log.contains("built by the farm"), "{log}");
     let record = farm.record(third).await;
     let before: Vec<_> = record.predecessors.iter().map(|package| (package.name.as_str(), package.job)).collect();

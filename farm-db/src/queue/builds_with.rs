@@ -64,7 +64,9 @@ fn add(task: &mut ClaimedTask, with: With) -> Result<(), String> {
     task.like = match with.like {
         None => None,
         Some(Like { digest: Some(digest), size: Some(size) }) => Some(LeaseRecord { digest, size }),
-        Some(_) => return Err("the record of the build that it is to be built like is gone: hand it in anew".to_owned()),
+        Some(_) => {
+            return Err("the record of the build that it is to be built like is gone: hand it in anew".to_owned());
+        }
     };
     task.predecessors = with.predecessors;
     Ok(())

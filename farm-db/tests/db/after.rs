@@ -48,8 +48,11 @@ fn a_failure_cancels_all_that_come_after_and_says_why() {
     let third = accepted_after(&mut conn, second);
     end_next(&mut conn, builder, Outcome::Failed);
     assert_eq!([state(&mut conn, second), state(&mut conn, third)], ["cancelled", "cancelled"]);
-    let why = |conn: &mut PgConnection, job| text(conn, &format!("SELECT message AS text FROM farm.task WHERE job_id = {job}"));
-    let what_to_do = format!("failed on {PLATFORM} (build); `farm retry {first}` builds it again and then goes on with this one");
+    let why = |conn: &mut PgConnection, job| {
+        text(conn, &format!("SELECT message AS text FROM farm.task WHERE job_id = {job}"))
+    };
+    let what_to_do =
+        format!("failed on {PLATFORM} (build); `farm retry {first}` builds it again and then goes on with this one");
     assert_eq!(why(&mut conn, second), format!("job {first}, which this one comes after, {what_to_do}"));
     let by_way = format!("job {first}, which this one comes after by way of job {second}, {what_to_do}");
     assert_eq!(why(&mut conn, third), by_way);

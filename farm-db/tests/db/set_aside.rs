@@ -60,7 +60,9 @@ fn a_task_that_takes_three_builders_with_it_is_set_aside_with_the_evidence() {
     assert_eq!((tasks.len(), tasks[0].job, tasks[0].set_aside.is_some()), (1, job, true));
     let (task, why) = (tasks[0].id, tasks[0].message.clone().unwrap());
     for (n, name) in [(1, "one"), (2, "two"), (3, "three")] {
-        let line = format!("attempt {n} on {name}, lost in build after 0 seconds: the builder went silent and its lease ran out, log at /tasks/{task}?attempt={n}");
+        let line = format!(
+            "attempt {n} on {name}, lost in build after 0 seconds: the builder went silent and its lease ran out, log at /tasks/{task}?attempt={n}"
+        );
         assert!(why.contains(&line), "{why}");
     }
     assert!(why.ends_with(&format!("`farm-admin set-aside put-back {task}`")), "{why}");
@@ -106,11 +108,23 @@ fn an_outage_of_the_hubs_and_an_operators_hand_take_no_task_aside() {
         builder = dies(&mut conn, builder);
         execute(&mut conn, "DELETE FROM farm.hub_pulse");
         builder.claim_one(&mut conn);
-        operator::set_builder_state(&mut conn, &testing::operator(), &"only".parse().unwrap(), BuilderState::Draining, None)
-            .unwrap();
+        operator::set_builder_state(
+            &mut conn,
+            &testing::operator(),
+            &"only".parse().unwrap(),
+            BuilderState::Draining,
+            None,
+        )
+        .unwrap();
         builder = builder.restarted(&mut conn);
-        operator::set_builder_state(&mut conn, &testing::operator(), &"only".parse().unwrap(), BuilderState::Enabled, None)
-            .unwrap();
+        operator::set_builder_state(
+            &mut conn,
+            &testing::operator(),
+            &"only".parse().unwrap(),
+            BuilderState::Enabled,
+            None,
+        )
+        .unwrap();
     }
     assert_eq!(state(&mut conn, job), "pending");
     assert_eq!(text(&mut conn, "SELECT format('%s of %s', lost, attempts) AS text FROM farm.task"), "0 of 6");
@@ -129,7 +143,12 @@ fn a_builder_that_spoils_three_tasks_in_a_row_is_taken_out_of_service_until_some
     let found = builder_named(&mut conn, "bad").builder;
     assert!(found.state == BuilderState::Disabled && found.out.is_some());
     let why = found.reason.unwrap();
-    assert!(why.starts_with("the farm took it out of service: it spoilt 3 tasks in a row by its own fault: task 3 in chroot: no room; "), "{why}");
+    assert!(
+        why.starts_with(
+            "the farm took it out of service: it spoilt 3 tasks in a row by its own fault: task 3 in chroot: no room; "
+        ),
+        "{why}"
+    );
     assert!(why.ends_with("`farm-admin builder enable bad` puts it back"), "{why}");
     assert_eq!(told(&mut conn), ["builder bad was taken out of service"]);
     let audit = "SELECT object AS text FROM farm.audit WHERE action = 'take out of service'";
@@ -139,7 +158,8 @@ fn a_builder_that_spoils_three_tasks_in_a_row_is_taken_out_of_service_until_some
 
     testing::accepted(&mut conn, &[PLATFORM]);
     assert!(bad.claim(&mut conn, 1).is_empty(), "it is given nothing");
-    operator::set_builder_state(&mut conn, &testing::operator(), &"bad".parse().unwrap(), BuilderState::Enabled, None).unwrap();
+    operator::set_builder_state(&mut conn, &testing::operator(), &"bad".parse().unwrap(), BuilderState::Enabled, None)
+        .unwrap();
     assert!(builder_named(&mut conn, "bad").builder.out.is_none());
     let key = bad.claim_one(&mut conn);
     fails_at(&mut conn, bad, &key, Stage::Chroot);

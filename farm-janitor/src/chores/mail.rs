@@ -23,7 +23,11 @@ pub async fn run_once(tools: Tools) -> anyhow::Result<Report> {
     let (id, about) = (notice.id, notice.about.clone());
     let error = mail.send(&notice).await.err().map(|error| format!("{error:#}"));
     let sent = error.is_none();
-    tools.pool.run(move |conn| notices::end(conn, id, error.as_deref())).await.context("it is unknown what was sent")?;
+    tools
+        .pool
+        .run(move |conn| notices::end(conn, id, error.as_deref()))
+        .await
+        .context("it is unknown what was sent")?;
     if sent {
         metrics::counter!("farm_notices_sent_total").increment(1);
         info!(notice.id = id, about, "told the operators of {about}");

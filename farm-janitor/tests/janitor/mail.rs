@@ -86,7 +86,10 @@ async fn a_server_that_takes_no_mail_is_told_of_and_asked_again() {
     post.behave(Manner::Refuses);
     let report = farm.mail().await;
     assert_eq!(report.done, 0);
-    assert!(report.alarms[0].starts_with("1 notice to the operators is not sent: 127.0.0.1 does not take the mail"), "{report:?}");
+    assert!(
+        report.alarms[0].starts_with("1 notice to the operators is not sent: 127.0.0.1 does not take the mail"),
+        "{report:?}"
+    );
     assert!(report.alarms[0].contains("the disk is full"), "{report:?}");
     post.behave(Manner::Takes);
     assert_eq!(farm.mail().await.done, 0, "not at once");

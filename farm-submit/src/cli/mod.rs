@@ -364,7 +364,10 @@ mod tests {
         assert_eq!(groups(&["a", "b"]).unwrap(), [2]);
         assert_eq!(groups(&["a", ":", "b", "c", ":", "a"]).unwrap(), [1, 2, 1]);
         for (files, n) in [(&[":", "a"][..], 1), (&["a", ":"], 2), (&["a", ":", ":", "b"], 2), (&[":"], 1)] {
-            assert!(groups(files).unwrap_err().starts_with(&format!("job {n} of the chain has no source")), "{files:?}");
+            assert!(
+                groups(files).unwrap_err().starts_with(&format!("job {n} of the chain has no source")),
+                "{files:?}"
+            );
         }
     }
 

@@ -58,7 +58,11 @@ fn where_one_fails_the_others_are_told_of_too_and_the_exit_code_says_so() {
     let server = ending(vec![failed(1, "f13-x86_64")], vec![given_up]);
     let (_folder, paths) = packages(&["a.src.rpm", "b.src.rpm"]);
     let ran = run(program("farm-submit", &server.url).arg(&paths[0]).arg(":").arg(&paths[1])).ended(1);
-    assert!(ran.stdout.contains("Job 1 failed") && ran.stdout.contains("job 1, which this one comes after"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("Job 1 failed") && ran.stdout.contains("job 1, which this one comes after"),
+        "{}",
+        ran.stdout
+    );
     let ran = run(program("farm", &server.url).args(["--json", "watch", "1", "2"])).ended(1);
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(document["jobs"].as_array().unwrap().len(), 2, "{document}");

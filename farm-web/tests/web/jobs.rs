@@ -37,7 +37,10 @@ async fn a_chain_is_handed_in_as_a_whole_sent_again_it_is_the_same_and_each_job_
     assert_eq!(again.json::<Chain>().jobs[1].id, made[1].id);
 
     let page = farm.get(&made[1].url).await.text();
-    assert!(page.contains("<h2>Chain</h2>") && page.contains(&format!("<a href=\"/jobs/{0}\">job {0}</a>", made[0].id)), "{page}");
+    assert!(
+        page.contains("<h2>Chain</h2>") && page.contains(&format!("<a href=\"/jobs/{0}\">job {0}</a>", made[0].id)),
+        "{page}"
+    );
     assert!(page.contains(&format!("<strong>job {}</strong>", made[1].id)), "{page}");
 
     // After something else, the same job is another request.

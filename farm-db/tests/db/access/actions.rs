@@ -106,7 +106,8 @@ fn a_function_writes_down_what_the_list_says_and_one_that_writes_down_nothing_do
     let bodies: BTreeMap<_, _> = bodies.iter().filter_map(|body| body.split_once(' ')).collect();
     for (name, actions) in ACTIONS {
         let body = bodies[name];
-        let records = ["farm.record(", "farm.end_attempt(", "farm.person_of(", "farm.remove_files(", "farm.judge_builder("];
+        let records =
+            ["farm.record(", "farm.end_attempt(", "farm.person_of(", "farm.remove_files(", "farm.judge_builder("];
         let records = records.iter().any(|call| body.contains(call));
         assert_eq!(records, !actions.starts_with('('), "{name}: {actions}");
     }
