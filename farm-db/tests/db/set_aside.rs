@@ -216,7 +216,7 @@ fn when_all_builders_fail_half_of_them_stay_and_the_operators_are_told_once() {
     let (_db, mut conn) = database();
     let builders = ["a", "b", "c", "d", "e"].map(|name| testing::builder(&mut conn, name));
     for builder in builders {
-        for _ in 0..4 {
+        for _ in 0..3 {
             spoils_another(&mut conn, builder);
         }
     }
