@@ -270,7 +270,7 @@ async fn receive(
 async fn create(State(farm): State<Shared>, Json(new): Json<NewJob>) -> Response {
     match make(&mut lock(&farm), new) {
         Ok((is_new, job)) => (if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(job)).into_response(),
-        Err(refusal) => refusal,
+        Err(refusal) => refuse(refusal),
     }
 }
 
@@ -280,15 +280,15 @@ async fn create_chain(State(farm): State<Shared>, Json(new): Json<NewChain>) -> 
         let after = jobs.last().map(|before| before.id);
         match make(&mut lock(&farm), job) {
             Ok((_, job)) => jobs.push(Job { after, ..job }),
-            Err(refusal) => return refusal,
+            Err(refusal) => return refuse(refusal),
         }
     }
     (StatusCode::CREATED, Json(Chain { jobs })).into_response()
 }
 
-fn make(farm: &mut Farm, new: NewJob) -> Result<(bool, Job), Response> {
+fn make(farm: &mut Farm, new: NewJob) -> Result<(bool, Job), ErrorBody> {
     if new.sources.iter().any(|source| !farm.blobs.contains_key(&source.digest)) {
-        return Err(refuse(ErrorBody::new(ErrorCode::Refused, "a source was not uploaded")));
+        return Err(ErrorBody::new(ErrorCode::Refused, "a source was not uploaded"));
     }
     let known = farm.submitted.iter().position(|other| other.key == new.key);
     let id = known.unwrap_or(farm.submitted.len()) as i64 + 1;

@@ -5,6 +5,7 @@ use farm_api::{
     error::ErrorCode,
     people::{Chain, Job, JobPage, NewChain, Queue, Task, Why},
 };
+use farm_db::testing;
 use farm_types::{Outcome, Progress, TaskState};
 
 use crate::farm::{Farm, failed_build, sha256};
@@ -65,6 +66,31 @@ async fn what_is_wrong_with_any_job_of_a_chain_is_said_at_once_and_of_which() {
     assert!(reasons[0].message.starts_with("job 1 of the chain, source 1: "), "{reasons:?}");
     let empty = farm.post("/api/v1/chains", &NewChain { jobs: Vec::new() }).await;
     assert_eq!(empty.refusal().reasons[0].code, "no_job");
+}
+
+#[tokio::test]
+async fn a_task_that_took_three_builders_with_it_is_on_a_page_of_its_own_and_has_no_button() {
+    let farm = Farm::new();
+    assert!(farm.get("/set-aside").await.text().contains("No task is set aside."));
+    let job = farm.job(&["killer.src.rpm"]).await;
+    let mut conn = farm.connect();
+    let mut builder = testing::builder(&mut conn, "victim");
+    for _ in 0..3 {
+        assert!(!builder.claim(&mut conn, 4).is_empty());
+        builder = builder.restarted(&mut conn);
+    }
+    let job: Job = farm.get(&format!("/api/v1/jobs/{job}")).await.json();
+    let task = job.tasks.iter().find(|task| task.set_aside.is_some()).expect("none is set aside");
+    let page = farm.get("/set-aside").await.text();
+    for words in [
+        format!("<a href=\"/tasks/{0}\">Task {0}</a>", task.id),
+        format!("<a href=\"/tasks/{}?attempt=3\">attempt 3</a> on <a href=\"/builders/victim\">", task.id),
+        format!("farm-admin set-aside put-back {}", task.id),
+    ] {
+        assert!(page.contains(&words), "{words}: {page}");
+    }
+    assert!(farm.get(&task.url).await.text().contains("<a href=\"/set-aside\">set aside</a>"));
+    assert!(!farm.get(&job.url).await.text().contains("Retry failed"));
 }
 
 fn options(json: serde_json::Value) -> farm_api::options::NewOptions {
