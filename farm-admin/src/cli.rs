@@ -45,6 +45,7 @@ enum Command {
     /// Make, list, revoke tokens for scripts
     #[command(subcommand)]
     Token(commands::token::TokenCommand),
+    SetAside(commands::set_aside::SetAsideArgs),
     Audit(commands::audit::AuditArgs),
     Janitor(commands::janitor::JanitorArgs),
     /// Ask the database whether everything in it fits together; exit code 1 if not
@@ -72,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Grant(command) => commands::grant::run(&cli.farm, command),
         Command::Bucket(command) => commands::bucket::run(&cli.farm, command),
         Command::Token(command) => commands::token::run(&cli.farm, command),
+        Command::SetAside(args) => commands::set_aside::run(&cli.farm, args),
         Command::Audit(args) => commands::audit::run(&cli.farm, args),
         Command::Janitor(args) => commands::janitor::run(&cli.farm, &args),
         Command::Check => commands::check::run(&cli.farm),

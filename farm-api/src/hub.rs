@@ -12,6 +12,7 @@
 //! | `POST /hub/v1/stage` | [`StageBegan`] | 204 |
 //! | `GET /hub/v1/sources/{position}` | | the bytes |
 //! | `GET /hub/v1/record` | | the record to build like, as JSON; 404 where there is none |
+//! | `GET /hub/v1/packages/{sha256}` | | a package of a job that the task's comes after, one of [`Predecessors`] |
 //! | `GET /hub/v1/buckets/{bucket}/…` | | a file of the repository of a bucket that the job builds with, on its platform: `repodata/FILE`, `packages/SHA256/FILE` |
 //! | `PUT /hub/v1/log?start=N` | raw bytes of the log from offset N | [`LogTaken`] |
 //! | `PUT /hub/v1/blobs/{sha256}` | the bytes, with Content-Length | 204; 200 when it was there |
@@ -105,6 +106,9 @@ pub struct Lease {
     /// The record of the build with whose packages this one has to be built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub like: Option<LeaseRecord>,
+    /// What the build is given of the jobs that its own comes after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessors: Option<Predecessors>,
     /// How many of the builder's slots it takes.
     #[serde(default = "one")]
     pub weight: u16,
@@ -127,6 +131,28 @@ pub struct LeaseRecord {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+}
+
+/// The jobs that a job comes after, and what they made on the platform of the task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Predecessors {
+    /// All of them, also those that the nearest one comes after.
+    pub jobs: Vec<JobId>,
+    /// Their packages, each name once: to be fetched under the lease.
+    pub packages: Vec<LeasePackage>,
+}
+
+/// A package of a job before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeasePackage {
+    /// What its file is called.
+    pub name: FileName,
+    /// Its SHA-256, to be verified.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Which job made it.
+    pub job: JobId,
 }
 
 /// One SRPM to build.

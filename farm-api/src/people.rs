@@ -19,6 +19,7 @@
 //! | `GET /api/v1/uploads/{id}` | | [`Upload`] |
 //! | `PATCH /api/v1/uploads/{id}?offset=N` | the bytes from offset N on | [`Upload`] |
 //! | `POST /api/v1/jobs` | [`NewJob`] | 201 [`Job`]; 200 when the same request came before |
+//! | `POST /api/v1/chains` | [`NewChain`] | 201 [`Chain`]; 200 when the same request came before |
 //! | `GET /api/v1/jobs` | [`JobFilter`] | [`JobPage`] |
 //! | `GET /api/v1/jobs/{id}` | | [`Job`] |
 //! | `GET /api/v1/jobs/{id}/events` | | server-sent events `job`: a [`Job`] at once and after each change, until its end |
@@ -45,7 +46,7 @@ use utoipa::{IntoParams, ToSchema};
 
 pub use buckets::{Bucket, BucketChange, BuilderChange, Keep, PlatformChange};
 pub use farm::{Builder, Machine, Platform, Queue, RunningTask};
-pub use submission::{NewJob, NewSource, NewUpload, Retry, Upload};
+pub use submission::{NewChain, NewJob, NewSource, NewUpload, Retry, Upload};
 pub use why::{BuilderVerdict, Why};
 
 use crate::{
@@ -106,7 +107,7 @@ pub struct Job {
     pub class: Class,
     /// Targets as asked for.
     pub targets: String,
-    /// The job it comes after.
+    /// The job it comes after, with whose packages it is built.
     pub after: Option<JobId>,
     /// The build whose packages it is built with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,6 +142,13 @@ pub struct Job {
     pub gone: Option<GoneFiles>,
     /// Its page, relative to the server.
     pub url: String,
+}
+
+/// Jobs of which each comes after the one before it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Chain {
+    /// The jobs, in their order.
+    pub jobs: Vec<Job>,
 }
 
 /// A build whose packages another one is built with.
@@ -196,6 +204,10 @@ pub struct Task {
     pub stage: Option<Stage>,
     /// One sentence for a person: why it failed, what it waits for.
     pub message: Option<String>,
+    /// Since when it is set aside: it lost three builders, and is not built again before an administrator has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub set_aside: Option<Timestamp>,
     /// The lines of the log that say why it failed.
     #[serde(default)]
     pub excerpt: Vec<LogLine>,

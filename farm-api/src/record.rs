@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use farm_types::{AttemptNumber, Digest, JobId, PlatformName, Stage, TaskId};
+use farm_types::{AttemptNumber, Digest, FileName, JobId, PlatformName, Stage, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -88,6 +88,9 @@ pub struct BuildRecord {
     pub base: String,
     /// What it was built from, in the order of the job.
     pub sources: Vec<SourceFile>,
+    /// The packages of the jobs before it that it could install.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub predecessors: Vec<EarlierPackage>,
     /// The chroots, one for each source that came so far.
     pub buildroots: Vec<Buildroot>,
     /// What the build might use up.
@@ -129,6 +132,17 @@ pub struct SourceFile {
     pub position: u32,
     /// Its SHA-256.
     pub digest: Digest,
+}
+
+/// A package of a job that the build's own came after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EarlierPackage {
+    /// What its file is called.
+    pub name: FileName,
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// Which job made it.
+    pub job: JobId,
 }
 
 /// The chroot that a source was built in.

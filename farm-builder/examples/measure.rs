@@ -35,6 +35,7 @@ async fn measure() -> anyhow::Result<()> {
             like: None,
             options: Default::default(),
             repositories: Vec::new(),
+            predecessors: Vec::new(),
             remarks: Vec::new(),
         };
         let (events, mut listener) = mpsc::channel(64);

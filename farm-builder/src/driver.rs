@@ -48,6 +48,8 @@ pub struct BuildRequest {
     pub network: bool,
     /// The packages that must be installed, exactly these, where an earlier build is done again.
     pub like: Option<Vec<Package>>,
+    /// The packages of the jobs before: they lie with what the build itself has made so far, from where packages are installed first.
+    pub predecessors: Vec<BuiltFile>,
     /// What the job asks of the build. (Its buckets and repositories are among `repositories`, its limits in `limits`.)
     pub options: BuildOptions,
     /// Repositories that packages are installed from beside the platform's, for this build alone.

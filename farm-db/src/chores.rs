@@ -118,6 +118,26 @@ pub fn note_vanished(conn: &mut PgConnection, silence_seconds: u32) -> Result<Va
     Ok(document(conn, query.bind::<Double, _>(f64::from(silence_seconds)))?.unwrap_or_default())
 }
 
+/// What was taken out of use, or is doubtful.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Faults {
+    /// Builders that spoil tasks and stay in service, a sentence each.
+    #[serde(rename = "o_doubts")]
+    pub doubts: Vec<String>,
+    /// Builders that the farm took out of service, a sentence each.
+    #[serde(rename = "o_out")]
+    pub out: Vec<String>,
+    /// How many tasks are set aside.
+    #[serde(rename = "o_set_aside")]
+    pub set_aside: u32,
+}
+
+/// Judges builders again that were doubtful, and answers what is out of use.
+pub fn judge_doubtful(conn: &mut PgConnection) -> Result<Faults> {
+    let query = sql_query("SELECT to_jsonb(f) AS document FROM farm.judge_doubtful() f");
+    Ok(document(conn, query)?.unwrap_or_default())
+}
+
 /// A job that no validator has decided on.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Undecided {

@@ -33,7 +33,7 @@ pub struct Submission {
     pub targets: String,
     /// How long each task may take.
     pub timeout_seconds: Option<u32>,
-    /// The job that has to succeed first.
+    /// The job that has to succeed first, and with whose packages it is built.
     pub after: Option<JobId>,
     /// Whether builds may use the network.
     pub network: bool,
@@ -63,6 +63,18 @@ pub fn submit(conn: &mut PgConnection, new: &Submission) -> Result<(JobId, bool)
             bind!(query, new.actor).bind::<BigInt, _>(job.0).bind::<BigInt, _>(like.0).execute(conn)?;
         }
         Ok((job, is_new))
+    })
+}
+
+/// Hands in jobs of which each comes after the one before it: all of them, or none. Answers their numbers, and which are new.
+pub fn submit_chain(conn: &mut PgConnection, jobs: Vec<Submission>) -> Result<Vec<(JobId, bool)>> {
+    conn.transaction(|conn| {
+        let mut made: Vec<(JobId, bool)> = Vec::new();
+        for mut job in jobs {
+            job.after = made.last().map(|(before, _)| *before).or(job.after);
+            made.push(submit(conn, &job)?);
+        }
+        Ok(made)
     })
 }
 

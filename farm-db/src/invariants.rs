@@ -75,6 +75,10 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "SELECT format('task %s', id) AS broken FROM farm.task WHERE faults > 3 OR (faults = 3 AND state <> 'failed')",
     ),
     (
+        "a task is set aside exactly if three builders were lost while they were at it",
+        "SELECT format('task %s', id) AS broken FROM farm.task WHERE (lost >= 3) <> (set_aside_at IS NOT NULL)",
+    ),
+    (
         "only an attempt that its builder ended has artifacts, but every one that ended may have its sealed log",
         "SELECT format('attempt %s of task %s', f.attempt, f.task_id) AS broken FROM farm.artifact f
          JOIN farm.attempt a ON a.task_id = f.task_id AND a.number = f.attempt

@@ -5,7 +5,7 @@
 //! - [`read`]: what people see, as the types of [`farm_api::people`], so that page, JSON and command line show the same;
 //! - [`access`]: who it is, and what was written down; [`operator`]: platforms, builders, buckets, persons, groups, rights;
 //! - [`blobs`], [`health`]: uploads and blobs; whether all is well;
-//! - [`chores`], [`database`]: what the janitor does; how the database itself is;
+//! - [`chores`], [`notices`], [`database`]: what the janitor does; what operators are told; how the database itself is;
 //! - [`invariants`]: what is true of every database of the farm;
 //! - [`Pool`] and [`Listener`]: the only places where waiting for the database meets async code.
 //!
@@ -30,6 +30,7 @@ mod introduce;
 pub mod invariants;
 mod listen;
 pub mod migrate;
+pub mod notices;
 pub mod operator;
 pub mod pool;
 pub mod publish;

@@ -11,7 +11,7 @@ use farm_api::{
     people::{Bucket, Keep},
     recipe::Recipe,
 };
-use farm_types::{BucketName, BuilderId, BuilderName, BuilderState, Digest, Grant, PlatformName};
+use farm_types::{BucketName, BuilderId, BuilderName, BuilderState, Digest, Grant, PlatformName, TaskId};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -94,6 +94,27 @@ pub fn set_builder_state(
         .bind::<Text, _>(state.as_str())
         .bind::<Nullable<Text>, _>(reason)
         .execute(conn)?;
+    Ok(())
+}
+
+/// After how many tasks in a row that it spoilt a builder is taken out of service; 0: never.
+pub fn trust(conn: &mut PgConnection) -> Result<u32> {
+    let query = sql_query("SELECT to_jsonb(in_a_row) AS document FROM farm.trust");
+    document(conn, query)?
+        .ok_or_else(|| DbError::Data("the row that says when builders are taken out is gone".to_owned()))
+}
+
+/// Says after how many tasks in a row that it spoilt a builder is taken out of service; 0: never.
+pub fn set_trust(conn: &mut PgConnection, actor: &Actor, in_a_row: u32) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.set_trust(", actor!(), ", $4)"));
+    bind!(query, actor).bind::<Integer, _>(i32::try_from(in_a_row).unwrap_or(i32::MAX)).execute(conn)?;
+    Ok(())
+}
+
+/// Has a task built again that was set aside.
+pub fn put_back(conn: &mut PgConnection, actor: &Actor, task: TaskId) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.put_back(", actor!(), ", $4)"));
+    bind!(query, actor).bind::<BigInt, _>(task.0).execute(conn)?;
     Ok(())
 }
 

@@ -198,7 +198,7 @@ pub fn no_limits() -> Limits {
 
 /// Takes back what has run out, as the janitor does when a hub has been there for long.
 pub fn reap(conn: &mut PgConnection) -> i32 {
-    let always = "INSERT INTO farm.hub_pulse VALUES (true, now(), now() - interval '1 hour', '60 s')
+    let always = "INSERT INTO farm.hub_pulse VALUES (true, now(), now() - interval '1 day', '60 s')
                   ON CONFLICT (only_row) DO UPDATE SET at = excluded.at, since = excluded.since";
     sql_query(always).execute(conn).unwrap();
     queue::reap(conn, 0).unwrap()

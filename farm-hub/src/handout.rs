@@ -105,6 +105,7 @@ fn lease(task: ClaimedTask) -> Lease {
         timeout_seconds: limits.timeout_seconds.map_or(task.timeout_seconds, |most| most.min(task.timeout_seconds)),
         network: task.network,
         like: task.like,
+        predecessors: task.predecessors,
         weight: task.weight,
         options: task.options,
         limits,

@@ -15,7 +15,7 @@ use crate::{calls, hub::Shared};
 type Answer = fn(MethodFilter) -> MethodRouter<Shared>;
 
 /// Every call of builders. The router is made from this table, and a test tries each line of it as everybody there is.
-const CALLS: [(Method, &str, Answer); 15] = [
+const CALLS: [(Method, &str, Answer); 16] = [
     (Method::POST, "/hub/v1/token", |method| on(method, calls::token::token)),
     (Method::POST, "/hub/v1/hello", |method| on(method, calls::hello::hello)),
     (Method::POST, "/hub/v1/claim", |method| on(method, calls::claim::claim)),
@@ -25,6 +25,7 @@ const CALLS: [(Method, &str, Answer); 15] = [
     (Method::POST, "/hub/v1/stage", |method| on(method, calls::stage::stage)),
     (Method::GET, "/hub/v1/sources/{position}", |method| on(method, calls::sources::source)),
     (Method::GET, "/hub/v1/record", |method| on(method, calls::sources::record)),
+    (Method::GET, "/hub/v1/packages/{sha256}", |method| on(method, calls::sources::package)),
     (Method::GET, "/hub/v1/buckets/{bucket}/repodata/{file}", |method| on(method, calls::buckets::metadata)),
     (Method::GET, "/hub/v1/buckets/{bucket}/packages/{digest}/{file}", |method| on(method, calls::buckets::package)),
     (Method::PUT, "/hub/v1/log", |method| {

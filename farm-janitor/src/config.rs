@@ -6,7 +6,7 @@ use farm_daemon::{KerberosConfig, LogConfig, Login, http::HttpConfig};
 use farm_store::StoreConfig;
 use serde::Deserialize;
 
-use crate::chores::CHORES;
+use crate::{chores::CHORES, mail::MailConfig};
 
 /// The shortest grace for blobs, in seconds.
 const MIN_BLOB_GRACE: u32 = 600;
@@ -44,6 +44,9 @@ pub struct Config {
     /// How often the chores are done, and what they bear with.
     #[serde(default)]
     pub chores: Chores,
+    /// Where notices to the operators are sent; nowhere by default.
+    #[serde(default)]
+    pub mail: Option<MailConfig>,
     /// Where to serve health and metrics; nowhere by default.
     #[serde(default)]
     pub metrics: Option<HttpConfig>,
@@ -67,6 +70,10 @@ pub struct Chores {
     pub builders_seconds: u64,
     /// How long a builder may be silent until it counts as vanished; 600 by default.
     pub builder_gone_seconds: u32,
+    /// How often to judge builders again that spoil tasks, and to tell of what is out of use; 60 by default.
+    pub faults_seconds: u64,
+    /// How often to look for notices to send; 30 by default.
+    pub mail_seconds: u64,
     /// How often to look for jobs that no validator decides on; 60 by default.
     pub undecided_seconds: u64,
     /// How long a job may wait for a decision; 300 by default.
@@ -98,6 +105,8 @@ impl Default for Chores {
             overdue_grace_seconds: 21_600,
             builders_seconds: 60,
             builder_gone_seconds: 600,
+            faults_seconds: 60,
+            mail_seconds: 30,
             undecided_seconds: 60,
             undecided_after_seconds: 300,
             uploads_seconds: 600,
@@ -145,6 +154,7 @@ impl farm_daemon::Config for Config {
                 ));
             }
         }
+        problems.extend(self.mail.iter().flat_map(MailConfig::problems));
         if self.chores.blob_grace_seconds < MIN_BLOB_GRACE {
             problems
                 .push(format!("blob_grace_seconds is less than {MIN_BLOB_GRACE}: nobody could mend a mistake in time"));

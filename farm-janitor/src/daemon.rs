@@ -222,6 +222,7 @@ mod tests {
             seal_seconds: 30,
             upload_idle_seconds: 3600,
             chores: Chores::default(),
+            mail: None,
             metrics: None,
             log: farm_daemon::LogConfig::default(),
         };

@@ -25,7 +25,7 @@ pub(crate) enum BuilderCommand {
     Add(AddArgs),
     /// List all builders
     List,
-    /// Give a builder tasks (again)
+    /// Give a builder tasks (again), and forget what it spoilt
     #[command(visible_alias = "resume")]
     Enable { builder: BuilderName },
     /// Give a builder no tasks
@@ -34,6 +34,12 @@ pub(crate) enum BuilderCommand {
         /// Why, for its page
         #[arg(long)]
         reason: Option<String>,
+    },
+    /// Show or set after how many tasks in a row, spoilt by its own fault, a builder is taken out of service
+    Trust {
+        /// How many; 0 takes out none
+        #[arg(value_parser = clap::value_parser!(u32).range(0..=100))]
+        in_a_row: Option<u32>,
     },
     /// Let a builder finish what it has and give it no more
     Drain {
@@ -71,6 +77,7 @@ pub(crate) fn run(farm: &FarmArgs, command: BuilderCommand) -> anyhow::Result<()
     let mut waits = false;
     let (builder, state, reason) = match command {
         BuilderCommand::Add(args) => return add(&mut conn, &actor, &args),
+        BuilderCommand::Trust { in_a_row } => return trust(&mut conn, &actor, in_a_row),
         BuilderCommand::List => return list(farm, &read::registered_builders(&mut conn)?),
         BuilderCommand::Enable { builder } => (builder, BuilderState::Enabled, None),
         BuilderCommand::Disable { builder, reason } => (builder, BuilderState::Disabled, reason),
@@ -82,6 +89,17 @@ pub(crate) fn run(farm: &FarmArgs, command: BuilderCommand) -> anyhow::Result<()
     operator::set_builder_state(&mut conn, &actor, &builder, state, reason.as_deref())?;
     println!("{builder} is {state}");
     if waits { until_it_has_nothing_left(&mut conn, &builder) } else { Ok(()) }
+}
+
+fn trust(conn: &mut PgConnection, actor: &Actor, in_a_row: Option<u32>) -> anyhow::Result<()> {
+    if let Some(in_a_row) = in_a_row {
+        operator::set_trust(conn, actor, in_a_row)?;
+    }
+    match operator::trust(conn)? {
+        0 => println!("no builder is taken out of service by the farm"),
+        n => println!("a builder that spoils {n} tasks in a row by its own fault is taken out of service"),
+    }
+    Ok(())
 }
 
 /// Waits until a builder holds no task. (One that went away for good loses them to the janitor.)

@@ -13,6 +13,7 @@ mod limit;
 pub(crate) mod migrate;
 pub(crate) mod platform;
 pub(crate) mod selftest;
+pub(crate) mod set_aside;
 mod share;
 pub(crate) mod token;
 pub(crate) mod user;

@@ -15,7 +15,8 @@ use crate::{
     access::{MadeToken, NewToken, TokenInfo, Whoami},
     paths,
     people::{
-        Artifact, Builder, Job, JobFilter, JobPage, NewJob, NewUpload, Platform, Queue, Retry, Task, Upload, Why,
+        Artifact, Builder, Chain, Job, JobFilter, JobPage, NewChain, NewJob, NewUpload, Platform, Queue, Retry, Task,
+        Upload, Why,
     },
 };
 
@@ -115,6 +116,13 @@ impl PeopleClient {
     /// come after a long upload, is waited for.
     pub async fn create_job(&self, job: &NewJob) -> Result<Job, ClientError> {
         self.post("jobs").json(job).repeat(Repeat::Always).tries(8).answer().await
+    }
+
+    /// Hands in a chain of jobs. As with a single job, it makes the same ones however often it is sent.
+    pub async fn create_chain(&self, jobs: &[NewJob]) -> Result<Vec<Job>, ClientError> {
+        let chain = NewChain { jobs: jobs.to_vec() };
+        let made: Chain = self.post("chains").json(&chain).repeat(Repeat::Always).tries(8).answer().await?;
+        Ok(made.jobs)
     }
 
     /// A page of the list of jobs.

@@ -31,8 +31,12 @@ pub struct Builder {
     pub name: BuilderName,
     /// Whether it is given tasks.
     pub state: BuilderState,
-    /// Why it is not, where an operator said so.
+    /// Why it is not, where an operator said so, or the farm itself has taken it out of service.
     pub reason: Option<String>,
+    /// Since when it is out of service because it spoilt one task after the other.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub out: Option<Timestamp>,
     /// Whether it was heard of in the last minutes.
     pub alive: bool,
     /// When it was last heard of.

@@ -52,7 +52,7 @@ pub struct NewJob {
     /// How long each task may take, in seconds.
     #[serde(default)]
     pub timeout_seconds: Option<u32>,
-    /// Begin only when that job has succeeded.
+    /// Begin only when that job has succeeded, and build with what it and all before it made.
     #[serde(default)]
     pub after: Option<JobId>,
     /// Let its builds use the network: takes the right `network`, and platforms that allow it.
@@ -65,6 +65,15 @@ pub struct NewJob {
     /// What its builds are asked for.
     #[serde(default, skip_serializing_if = "NewOptions::is_default")]
     pub options: NewOptions,
+}
+
+/// Hands in a chain: jobs of which each comes after the one before it, and is built with what all before it made. All of them are made,
+/// or none is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewChain {
+    /// The jobs, in their order; only the first may say what it comes after.
+    pub jobs: Vec<NewJob>,
 }
 
 /// A source of a job.

@@ -101,6 +101,7 @@ impl Site {
             like: None,
             options: Default::default(),
             repositories: Vec::new(),
+            predecessors: Vec::new(),
             remarks: Vec::new(),
         };
         let need =

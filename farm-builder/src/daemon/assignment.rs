@@ -19,7 +19,7 @@ use super::{
     extras::{Extras, Trouble},
     hub::{Hub, Setback, insist},
     limits, numbers,
-    sources::{FetchError, fetch, fetch_like},
+    sources::{FetchError, fetch, fetch_like, fetch_packages},
 };
 use crate::driver::{BuildEvent, BuildLimits, BuildReport, BuildRequest, Driver, DriverError};
 
@@ -153,9 +153,13 @@ impl<D: Driver> Workshop<D> {
                 Some(like) => Some(fetch_like(&self.hub, &held.key, like, folder, stop).await?),
                 None => None,
             };
-            Ok((sources, like))
+            let predecessors = match &lease.predecessors {
+                Some(before) => fetch_packages(&self.hub, &held.key, &before.packages, folder, stop).await?,
+                None => Vec::new(),
+            };
+            Ok((sources, like, predecessors))
         };
-        let (sources, like) = match fetched.await {
+        let (sources, like, predecessors) = match fetched.await {
             Ok(fetched) => fetched,
             Err(FetchError::Hub(Setback::LeaseLost)) => {
                 held.order.give(Why::Gone(Outcome::Lost));
@@ -187,6 +191,7 @@ impl<D: Driver> Workshop<D> {
                 limits: self.limits(lease),
                 network: lease.network,
                 like,
+                predecessors,
                 options: lease.options.clone(),
                 repositories: extras.repositories,
                 remarks: extras.remarks,
@@ -199,7 +204,7 @@ impl<D: Driver> Workshop<D> {
         }
         drop(extras.relay);
         let Some(mut delivery) = Delivery::of(report) else { return End::Stopped };
-        delivery.keep_record(folder, &lease.sources, held.key.task).await;
+        delivery.keep_record(folder, lease).await;
         End::Delivery(Box::new(delivery))
     }
 

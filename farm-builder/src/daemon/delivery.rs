@@ -9,11 +9,11 @@ use std::{
 use farm_api::{
     client::ClientError,
     error::ErrorCode,
-    hub::{Finish, LeaseSource, NewArtifact, StageTime},
-    record::{BuildRecord, FILE_NAME, SourceFile, Usage},
+    hub::{Finish, Lease, LeasePackage, LeaseSource, NewArtifact, StageTime},
+    record::{BuildRecord, EarlierPackage, FILE_NAME, SourceFile, Usage},
 };
 use farm_daemon::CancellationToken;
-use farm_types::{ArtifactKind, Cause, Digest, FileName, LeaseKey, Outcome, Stage, TaskId};
+use farm_types::{ArtifactKind, Cause, Digest, FileName, LeaseKey, Outcome, Stage};
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest as _, Sha256};
 
@@ -73,10 +73,21 @@ impl Delivery {
     }
 
     /// Writes the record down in a folder, to be brought with the results.
-    pub async fn keep_record(&mut self, folder: &Path, sources: &[LeaseSource], task: TaskId) {
+    pub async fn keep_record(&mut self, folder: &Path, lease: &Lease) {
         let Some(record) = self.record.take() else { return };
+        let task = lease.key.task;
         let source = |source: &LeaseSource| SourceFile { position: source.position, digest: source.digest };
-        let record = BuildRecord { sources: sources.iter().map(source).collect(), ..record };
+        let package = |package: &LeasePackage| EarlierPackage {
+            name: package.name.clone(),
+            digest: package.digest,
+            job: package.job,
+        };
+        let before = lease.predecessors.iter().flat_map(|before| &before.packages);
+        let record = BuildRecord {
+            sources: lease.sources.iter().map(source).collect(),
+            predecessors: before.map(package).collect(),
+            ..record
+        };
         match write_record(folder.join(FILE_NAME), &record).await {
             Ok(file) => self.files.push(file),
             // The results are worth more.

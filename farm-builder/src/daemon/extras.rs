@@ -1,8 +1,15 @@
-//! The repositories that a build has beside its platform's: those that its job names, and those of buckets.
+//! The repositories that a build has beside its platform's: those that its job names, and those of buckets. (What the jobs before made is
+//! among its own results, see [`crate::BuildRequest`].)
 
 use std::time::Duration;
 
-use farm_api::{client::ClientError, error::ErrorCode, hub::Lease, options::ExtraRepository, recipe::Repository};
+use farm_api::{
+    client::ClientError,
+    error::ErrorCode,
+    hub::{Lease, Predecessors},
+    options::ExtraRepository,
+    recipe::Repository,
+};
 use farm_daemon::CancellationToken;
 use farm_types::{BucketName, LeaseKey};
 
@@ -40,6 +47,7 @@ impl Extras {
     /// Finds everything that a lease asks for.
     pub async fn find(hub: &std::sync::Arc<Hub>, lease: &Lease, stop: &CancellationToken) -> Result<Self, Trouble> {
         let mut extras = Self::default();
+        extras.remarks.extend(lease.predecessors.as_ref().map(|before| told(before, lease)));
         for (n, wanted) in lease.options.repositories.iter().enumerate() {
             extras.repositories.extend(repository(lease, n + 1, wanted)?);
         }
@@ -60,6 +68,16 @@ impl Extras {
             }
         }
         Ok(extras)
+    }
+}
+
+/// What the log says of the jobs before.
+fn told(before: &Predecessors, lease: &Lease) -> String {
+    let jobs = before.jobs.iter().map(|job| format!("job {job}")).collect::<Vec<_>>().join(", ");
+    match before.packages.len() {
+        0 => format!("this job comes after {jobs}, which made no packages for {}", lease.recipe.name),
+        1 => format!("this job comes after {jobs}: the package that was made there can be installed"),
+        n => format!("this job comes after {jobs}: the {n} packages that were made there can be installed"),
     }
 }
 

@@ -21,7 +21,7 @@ use farm_api::{
 };
 use farm_auth::Token;
 use farm_daemon::{Backoff, CancellationToken};
-use farm_types::{BucketName, LeaseKey, Stage};
+use farm_types::{BucketName, Digest, LeaseKey, Stage};
 use reqwest::Method;
 use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
@@ -184,6 +184,15 @@ impl Hub {
     pub async fn record(&self, key: &LeaseKey) -> Result<Bytestream, ClientError> {
         self.call(|hub| {
             let call = hub.get("hub/v1/record").header(LEASE_HEADER, &key.to_header());
+            call.repeat(Repeat::Never).body(IDLE)
+        })
+        .await
+    }
+
+    /// A package of a job before, as it comes.
+    pub async fn package(&self, key: &LeaseKey, digest: &Digest) -> Result<Bytestream, ClientError> {
+        self.call(|hub| {
+            let call = hub.get(&format!("hub/v1/packages/{digest}")).header(LEASE_HEADER, &key.to_header());
             call.repeat(Repeat::Never).body(IDLE)
         })
         .await

@@ -1,19 +1,20 @@
-//! Getting the sources of a task.
+//! Getting what a task is built from and with.
 
 use std::path::{Path, PathBuf};
 
 use farm_api::{
     client::ClientError,
-    hub::{LeaseRecord, LeaseSource},
+    hub::{LeasePackage, LeaseRecord, LeaseSource},
     record::{BuildRecord, Package},
 };
 use farm_daemon::{Backoff, CancellationToken};
-use farm_types::{Digest, LeaseKey};
+use farm_types::{ArtifactKind, Digest, LeaseKey};
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use super::hub::{Hub, Setback, insist};
+use crate::driver::BuiltFile;
 
 /// How often to fetch a source again that begins to come and then breaks off or comes damaged. (The hub breaks off when its own copy
 /// is damaged.)
@@ -49,7 +50,7 @@ pub async fn fetch(
     let mut paths = Vec::new();
     for source in sources {
         let path = folder.join(format!("source-{}.src.rpm", source.position));
-        let wanted = Wanted { position: Some(source.position), digest: source.digest, size: source.size };
+        let wanted = Wanted { what: What::Source(source.position), digest: source.digest, size: source.size };
         fetch_one(hub, key, &wanted, &path, stop).await?;
         paths.push(path);
     }
@@ -71,7 +72,7 @@ pub async fn fetch_like(
         )));
     }
     let path = folder.join("like.json");
-    let wanted = Wanted { position: None, digest: like.digest, size: like.size };
+    let wanted = Wanted { what: What::Record, digest: like.digest, size: like.size };
     fetch_one(hub, key, &wanted, &path, stop).await?;
     let bytes = fs_err::tokio::read(&path).await.map_err(FetchError::Disk)?;
     let record: BuildRecord = serde_json::from_slice(&bytes)
@@ -85,11 +86,42 @@ pub async fn fetch_like(
     Ok(packages)
 }
 
-/// What is to be fetched: a source, or the record of another build.
+/// Fetches the packages of the jobs before into a folder of their own.
+pub async fn fetch_packages(
+    hub: &Hub,
+    key: &LeaseKey,
+    packages: &[LeasePackage],
+    folder: &Path,
+    stop: &CancellationToken,
+) -> Result<Vec<BuiltFile>, FetchError> {
+    let folder = folder.join("packages");
+    fs_err::tokio::create_dir_all(&folder).await.map_err(FetchError::Disk)?;
+    let mut files = Vec::new();
+    for LeasePackage { name, digest, size, .. } in packages {
+        let path = folder.join(name.as_str());
+        let wanted = Wanted { what: What::Package, digest: *digest, size: *size };
+        fetch_one(hub, key, &wanted, &path, stop).await?;
+        files.push(BuiltFile { path, name: name.clone(), kind: ArtifactKind::Rpm, size: *size, digest: *digest });
+    }
+    Ok(files)
+}
+
+/// What is to be fetched.
 struct Wanted {
-    position: Option<u32>,
+    what: What,
     digest: Digest,
     size: u64,
+}
+
+/// What there is to fetch.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    /// The source at a position.
+    Source(u32),
+    /// The record of the build to build like.
+    Record,
+    /// A package of a job before.
+    Package,
 }
 
 async fn fetch_one(
@@ -101,7 +133,11 @@ async fn fetch_one(
 ) -> Result<(), FetchError> {
     let mut backoff = Backoff::default();
     let mut tries = 0;
-    let what = source.position.map_or_else(|| "the record".to_owned(), |position| format!("source {position}"));
+    let what = match source.what {
+        What::Source(position) => format!("source {position}"),
+        What::Record => "the record".to_owned(),
+        What::Package => format!("the package {}", source.digest),
+    };
     loop {
         let why = match insist("getting a source", stop, || save(hub, key, source, path)).await {
             Ok(Ok(())) => return Ok(()),
@@ -122,9 +158,10 @@ async fn fetch_one(
 
 /// One try. An error is of the hub or our disk; that the bytes are not right is an answer.
 async fn save(hub: &Hub, key: &LeaseKey, source: &Wanted, path: &Path) -> Result<Try, ClientError> {
-    let mut bytes = match source.position {
-        Some(position) => hub.source(key, position).await?,
-        None => hub.record(key).await?,
+    let mut bytes = match source.what {
+        What::Source(position) => hub.source(key, position).await?,
+        What::Record => hub.record(key).await?,
+        What::Package => hub.package(key, &source.digest).await?,
     };
     let mut file = fs_err::tokio::File::create(path).await?;
     let (mut size, mut digest) = (0, Sha256::new());

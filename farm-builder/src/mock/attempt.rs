@@ -26,7 +26,7 @@ pub struct Attempt<'a> {
     pub ends: Option<Instant>,
     /// Whether mock has left its chroot, for the next start to clean.
     pub is_unclean: bool,
-    /// The repository of what was built so far.
+    /// The repository of what was built so far, and of what the jobs before made.
     pub repository: Option<PathBuf>,
     /// What is known of its chroots so far.
     pub chroots: Chroots,
@@ -65,6 +65,9 @@ impl Attempt<'_> {
         if let Some(what) = asked::refused(self.request) {
             let why = format!("mock cannot {what}; a builder with the native driver can");
             return Err(End::fault(self.journal, Cause::Chroot, why));
+        }
+        if !self.request.predecessors.is_empty() {
+            self.offer(&[], 0).await?;
         }
         let count = self.request.sources.len();
         let mut line: VecDeque<usize> = (1..=count).collect();
@@ -112,10 +115,11 @@ impl Attempt<'_> {
         self.request.uses_network()
     }
 
-    /// Makes what was built so far available to the sources that follow.
+    /// Makes what was built so far, and by the jobs before, available to the sources that follow.
     async fn offer(&mut self, built: &[BuiltFile], round: usize) -> Result<(), End> {
         let folder = self.folder.join(format!("repository-{round}"));
-        if let Err(error) = repository::make(built, &folder).await {
+        let all = [self.request.predecessors.as_slice(), built].concat();
+        if let Err(error) = repository::make(&all, &folder).await {
             let why = format!("cannot offer results to the next source: {error}");
             return Err(End::fault(self.journal, Cause::Internal, why));
         }

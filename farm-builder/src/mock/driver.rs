@@ -305,6 +305,7 @@ mod tests {
             like: None,
             options: Default::default(),
             repositories: Vec::new(),
+            predecessors: Vec::new(),
             remarks: Vec::new(),
         }
     }

@@ -95,6 +95,10 @@ impl Attempt<'_> {
         self.note_base();
         // Waiting for the base tree is not the package's fault.
         self.ends = Instant::now() + self.request.limits.timeout;
+        let before = &self.request.predecessors;
+        if !before.is_empty() {
+            self.offer(before).await?;
+        }
         self.build_all().await
     }
 
@@ -164,7 +168,7 @@ impl Attempt<'_> {
             .map_err(|error| self.fault(Cause::Internal, format!("cannot bring the sources to the build: {error}")))
     }
 
-    /// Makes what was built so far available to the sources that follow.
+    /// Makes packages available to the sources that follow: what was built before, by this job or others.
     async fn offer(&mut self, built: &[BuiltFile]) -> Result<(), End> {
         let folder = self.folder.join("results");
         results::offer(built, &self.helpers.data.join(&folder), self.helpers.ids.root).map_err(|error| {

@@ -16,6 +16,9 @@ use crate::sandbox::{Answer, Chroot, Order};
 /// Chroots of which it is remembered what is in them.
 const REMEMBERED: usize = 256;
 
+/// What the repository of an attempt's own is called, in which is what this job and those before it made.
+pub const RESULTS: &str = "farm-results";
+
 /// What is in chroots that do not change, by what they are called.
 #[derive(Debug, Default)]
 pub struct Inventories(Mutex<HashMap<PathBuf, Arc<Vec<Package>>>>);
@@ -82,7 +85,7 @@ pub fn name_origins(packages: &mut [Package], repositories: &[&str], cache: &Pat
         note(&mut origins, &folder.join("packages"), name);
     }
     if let Some(own) = own {
-        note(&mut origins, own, "farm-results");
+        note(&mut origins, own, RESULTS);
     }
     for package in packages {
         let Package { name, version, release, .. } = &*package;

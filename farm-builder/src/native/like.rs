@@ -9,7 +9,7 @@ use farm_api::{
 };
 use farm_types::Cause;
 
-use super::{attempt::Attempt, failure::End};
+use super::{attempt::Attempt, failure::End, inventory::RESULTS};
 
 /// Names in a message; of more the number is told.
 const NAMED: usize = 10;
@@ -18,8 +18,9 @@ impl Attempt<'_> {
     /// The recipe of the platform with the packages of the build to build like.
     pub fn recipe_like(&self, like: &[Package]) -> Result<Recipe, End> {
         let mut base = Vec::new();
-        // Keys are no packages that a repository has.
-        for package in like.iter().filter(|package| package.arch.is_some()) {
+        // Keys are no packages that a repository has; and what was made by the jobs before is installed when it is needed, as it was then.
+        let is_there = |package: &&Package| package.arch.is_some() && package.repository.as_deref() != Some(RESULTS);
+        for package in like.iter().filter(is_there) {
             let name = package.nevra();
             if !is_plain(package) {
                 let why =

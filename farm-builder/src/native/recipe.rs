@@ -28,10 +28,10 @@ gpgcheck=1
 localpkg_gpgcheck=0
 ";
 
-/// The repository of what the attempt itself has built so far.
+/// The repository of what the attempt itself has built so far, and the jobs before it.
 const RESULTS: &str = "
 [farm-results]
-name=what this job has built so far
+name=what this job and those before it have built
 baseurl=file:///sys/results
 gpgcheck=0
 priority=1

@@ -84,6 +84,7 @@ impl Chroots {
             repositories: self.repositories,
             base,
             sources: Vec::new(),
+            predecessors: Vec::new(),
             buildroots: self.buildroots,
             limits: limits(&request.limits),
             network: request.uses_network(),

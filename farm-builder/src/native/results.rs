@@ -87,13 +87,14 @@ fn digest(path: &Path) -> io::Result<(u64, Digest)> {
     }
 }
 
-/// Makes a folder with the binary packages, for a helper to make a repository of.
+/// Makes a folder with the binary packages, for a helper to make a repository of. Of those of one name the last stays.
 pub fn offer(built: &[BuiltFile], folder: &Path, root: (u32, u32)) -> io::Result<()> {
     helpers_folder(folder, root)?;
     for file in built.iter().filter(|file| file.kind == ArtifactKind::Rpm) {
         let target = folder.join(file.name.as_str());
-        if target.exists() {
-            continue;
+        match fs_err::remove_file(&target) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
         if fs_err::hard_link(&file.path, &target).is_err() {
             fs_err::copy(&file.path, &target)?;

@@ -131,6 +131,7 @@ impl Build {
             like: None,
             options: Default::default(),
             repositories: Vec::new(),
+            predecessors: Vec::new(),
             remarks: Vec::new(),
         };
         Self { request, cancel: CancellationToken::new(), cancel_at: None, said: None, folder }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod buckets;
+mod chains;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;

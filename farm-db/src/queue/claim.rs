@@ -5,12 +5,11 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
 };
 use farm_api::{hub, limits::Limits, options::BuildOptions, recipe::Recipe, record::Usage};
-use farm_types::{AttemptNumber, BuilderId, Cause, Digest, JobId, LeaseKey, LeaseToken, Outcome, TaskId};
-use serde::Deserialize;
+use farm_types::{AttemptNumber, BuilderId, Cause, JobId, LeaseKey, LeaseToken, Outcome, TaskId};
 use uuid::Uuid;
 
-use super::finish;
-use crate::{Result, document::documents};
+use super::{builds_with::builds_with, finish};
+use crate::Result;
 
 /// A task that a builder now holds.
 #[derive(Debug, Clone)]
@@ -29,6 +28,8 @@ pub struct ClaimedTask {
     pub network: bool,
     /// The record of the build with whose packages to build.
     pub like: Option<hub::LeaseRecord>,
+    /// What came of the jobs that its job comes after.
+    pub predecessors: Option<hub::Predecessors>,
     /// How many slots of its builder it takes.
     pub weight: u16,
     /// What its job asks of its builds.
@@ -119,42 +120,12 @@ pub fn claim(
                 }
             }
         }
-        if tasks.is_empty() { Ok(tasks) } else { with_likes(conn, builder, tasks) }
+        if tasks.is_empty() { Ok(tasks) } else { builds_with(conn, builder, tasks) }
     })
 }
 
-/// Adds which of the tasks are to be built like another: few ever are. One of which the record has gone is not built otherwise.
-fn with_likes(conn: &mut PgConnection, builder: BuilderId, tasks: Vec<ClaimedTask>) -> Result<Vec<ClaimedTask>> {
-    #[derive(Deserialize)]
-    struct Like {
-        task: TaskId,
-        digest: Option<Digest>,
-        size: Option<u64>,
-    }
-    let numbers: Vec<i64> = tasks.iter().map(|task| task.key.task.0).collect();
-    let query = sql_query("SELECT document FROM farm.likes($1, $2) AS document WHERE document IS NOT NULL")
-        .bind::<Integer, _>(builder.0)
-        .bind::<Array<BigInt>, _>(numbers);
-    let likes: Vec<Like> = documents(conn, query)?;
-    let mut told = Vec::new();
-    for mut task in tasks {
-        match likes.iter().find(|like| like.task == task.key.task) {
-            None => told.push(task),
-            Some(&Like { digest: Some(digest), size: Some(size), .. }) => {
-                task.like = Some(hub::LeaseRecord { digest, size });
-                told.push(task);
-            }
-            Some(_) => {
-                let message = "the record of the build that it is to be built like is gone: hand it in anew".to_owned();
-                finish(conn, builder, &task.key, &hopeless(Outcome::Failed, Cause::Dependencies, message))?;
-            }
-        }
-    }
-    Ok(told)
-}
-
 /// The end of an attempt that no builder was given.
-fn hopeless(outcome: Outcome, cause: Cause, message: String) -> hub::Finish {
+pub(super) fn hopeless(outcome: Outcome, cause: Cause, message: String) -> hub::Finish {
     hub::Finish {
         outcome,
         cause: Some(cause),
@@ -182,6 +153,7 @@ impl Row {
             waited: Duration::try_from_secs_f64(self.waited).unwrap_or_default(),
             network: self.network,
             like: None,
+            predecessors: None,
             weight: u16::try_from(self.weight).unwrap_or(1),
             options: serde_json::from_value(self.options)?,
             limits: serde_json::from_value(self.limits)?,

@@ -1,6 +1,6 @@
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{Array, BigInt, Binary, Double, Integer, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Text, Uuid as SqlUuid},
 };
 use farm_api::hub::{Gone, Renew};
 use farm_types::{AttemptNumber, BucketName, BuilderId, Digest, LeaseKey, Outcome, PlatformName, Stage, TaskId};
@@ -149,6 +149,26 @@ pub fn like(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey) -> Resu
     found
         .and_then(|like| like.digest)
         .ok_or_else(|| DbError::NotFound(format!("task {} is built like no other", key.task)))
+}
+
+/// Refuses a package that no job before that of the task has made on its platform.
+pub fn package(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, digest: &Digest) -> Result<()> {
+    #[derive(QueryableByName)]
+    struct May {
+        #[diesel(sql_type = Bool)]
+        may: bool,
+    }
+    let row: May = sql_query("SELECT farm.leased_package($1, $2, $3, $4, $5) AS may")
+        .bind::<Integer, _>(builder.0)
+        .bind::<BigInt, _>(key.task.0)
+        .bind::<Integer, _>(key.attempt.0)
+        .bind::<SqlUuid, _>(key.token.0)
+        .bind::<Binary, _>(digest.as_bytes().as_slice())
+        .get_result(conn)?;
+    if row.may {
+        return Ok(());
+    }
+    Err(DbError::NotFound(format!("no job before that of task {} made the package {digest}", key.task)))
 }
 
 /// A bucket's repository that a builder may read for a task that it holds.

@@ -4,13 +4,14 @@
 //!             accept                claim                  finish
 //! (waiting) ─────────► pending ───────────────► leased ─────────────► succeeded | failed
 //!                         ▲                        │
-//!                         └── release, reap, farm fault (at most three, then failed)
+//!                         └── release, reap, farm fault (at most three of them, and three losses; then failed)
 //!                                cancel, from everywhere ──► cancelled
 //! ```
 //!
 //! Every write of a builder proves its lease: task, attempt number and secret token, compared in the same statement
 //! that writes. Whoever deletes the lease row ends the attempt, so of finish, release, cancel and reap exactly one wins.
 
+mod builds_with;
 mod claim;
 mod dispatch;
 mod finish;
@@ -22,7 +23,7 @@ mod seal;
 pub use claim::{ClaimedTask, claim, hello};
 pub use dispatch::{platforms_of, ready_counts};
 pub use finish::{deliver, finish, has_delivered, reap, release};
-pub use lease::{LeasedBucket, append_log, bucket, gone, held, like, renew, source, stage_began};
+pub use lease::{LeasedBucket, append_log, bucket, gone, held, like, package, renew, source, stage_began};
 pub use life::{leave, pulse, saves_slots, tell_status};
 pub use people::{cancel_job, retry_job};
 pub use seal::{UnsealedLog, expect_log, seal_log, unsealed_logs};

@@ -33,7 +33,7 @@ pub fn builders(conn: &mut PgConnection, viewer: Viewer, name: Option<&BuilderNa
 
 fn builder() -> String {
     format!(
-        "jsonb_build_object('name', b.name, 'state', b.state, 'reason', b.reason, 'alive', b.alive,
+        "jsonb_build_object('name', b.name, 'state', b.state, 'reason', b.reason, 'out', farm.out_since(b.id), 'alive', b.alive,
            'last_seen', b.last_seen_at, 'version', b.version, 'arches', b.arches, 'slots', b.slots,
            'used', b.used, 'takes_nothing', CASE WHEN b.alive THEN b.takes_nothing END, 'saves_for', b.saves_for,
            'machine', CASE WHEN b.told_at IS NOT NULL THEN jsonb_build_object('load', b.load, 'processors', b.processors,

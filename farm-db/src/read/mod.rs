@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod buckets;
+mod chain;
 mod farm;
 mod jobs;
 mod logs;
@@ -13,10 +14,11 @@ mod why;
 pub use artifacts::{StoredArtifact, artifact};
 pub(crate) use buckets::BUCKET;
 pub use buckets::buckets;
+pub use chain::{Link, chain};
 pub use farm::{RegisteredBuilder, builders, platforms, queue, registered_builders, running};
 pub use jobs::{job, jobs};
 pub use logs::{LogChunk, LogPlace, log_chunks, log_place};
 pub use past::{PastAttempt, past_attempts};
 pub use records::{RecordPlace, earlier_record, record};
-pub use tasks::task;
+pub use tasks::{set_aside, task};
 pub use why::why;

@@ -18,7 +18,7 @@ pub(super) const TASK: TaskDocument = TaskDocument {
       'stage', t.stage, 'message', t.message, 'excerpt', t.excerpt, 'builder', t.builder, 'created', t.created_at,
       'started', t.started_at, 'finished', t.finished_at, 'url', '/tasks/' || t.id,
       'log_url', '/api/v1/tasks/' || t.id || '/log')",
-    more: " || jsonb_build_object(
+    more: " || jsonb_build_object('set_aside', (SELECT w.set_aside_at FROM farm.task w WHERE w.id = t.id),
       'attempts', (SELECT coalesce(jsonb_agg(jsonb_build_object('number', a.number, 'builder', a.builder,
           'outcome', a.outcome, 'cause', a.cause, 'stage', a.stage, 'message', a.message, 'stages', a.stages,
           'marks', a.marks, 'usage', jsonb_build_object('peak_memory_bytes', a.peak_memory_bytes,
@@ -43,6 +43,18 @@ impl TaskDocument {
     pub(super) fn whole(&self) -> String {
         format!("({}{})", self.line, self.more)
     }
+}
+
+/// Tasks that are set aside, the latest first.
+pub fn set_aside(conn: &mut PgConnection, viewer: Viewer) -> Result<Vec<Task>> {
+    let query = format!(
+        "SELECT {} AS document FROM farm.task w JOIN farm.task_view t ON t.id = w.id
+         WHERE w.set_aside_at IS NOT NULL AND farm.sees($1, t.job_id) ORDER BY w.set_aside_at DESC, w.id LIMIT 500",
+        TASK.whole()
+    );
+    let mut tasks: Vec<Task> = documents(conn, sql_query(query).bind::<Nullable<Integer>, _>(viewer.number()))?;
+    tasks.iter_mut().for_each(complete_urls);
+    Ok(tasks)
 }
 
 /// Names may hold anything that a file name may, and encoding for URLs is not the database's business.

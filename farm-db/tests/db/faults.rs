@@ -1,4 +1,4 @@
-//! Faults of the farm: tried elsewhere, three times at the most.
+//! Faults of the farm and builders that go away: tried elsewhere, three times at the most.
 
 use diesel::PgConnection;
 use farm_db::{
@@ -13,6 +13,12 @@ fn spoil(conn: &mut PgConnection, builder: TestBuilder) {
     let key = builder.claim_one(conn);
     builder.finish(conn, &key, Outcome::FarmFault).unwrap();
     end_backoffs(conn);
+}
+
+fn lose(conn: &mut PgConnection, builder: TestBuilder) {
+    builder.claim_one(conn);
+    expire_leases(conn);
+    assert_eq!(queue::reap(conn, 0).unwrap(), 1);
 }
 
 #[test]
@@ -31,7 +37,7 @@ fn three_faults_of_the_farm_fail_the_task_with_the_farms_cause() {
 }
 
 #[test]
-fn lost_leases_count_like_faults_and_released_ones_do_not() {
+fn lost_builders_are_counted_apart_from_faults_and_released_tasks_not_at_all() {
     let (_db, mut conn) = database();
     let builder = testing::builder(&mut conn, "only");
     let job = testing::accepted(&mut conn, &[PLATFORM]);
@@ -39,11 +45,12 @@ fn lost_leases_count_like_faults_and_released_ones_do_not() {
         let key = builder.claim_one(&mut conn);
         queue::release(&mut conn, builder.id, &key, "shutting down").unwrap();
     }
-    for _ in 0..3 {
-        builder.claim_one(&mut conn);
-        expire_leases(&mut conn);
-        assert_eq!(queue::reap(&mut conn, 0).unwrap(), 1);
+    for _ in 0..2 {
+        lose(&mut conn, builder);
+        spoil(&mut conn, builder);
     }
+    assert_eq!(text(&mut conn, "SELECT format('%s %s', faults, lost) AS text FROM farm.task"), "2 2");
+    lose(&mut conn, builder);
     assert_eq!(state(&mut conn, job), "failed");
     assert_eq!(text(&mut conn, "SELECT cause::text AS text FROM farm.task"), "builder_lost");
     assert_sound(&mut conn);

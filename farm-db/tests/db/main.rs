@@ -12,5 +12,6 @@ mod order;
 mod races;
 mod roles;
 mod schema;
+mod set_aside;
 mod support;
 mod transitions;

@@ -45,6 +45,7 @@ const NO_INDEX: &[(&str, &str)] = &[
     ("ready (task_id)", "tasks in the queue are not deleted"),
     ("lease (builder_id)", "builders are not deleted, and the table is small"),
     ("leaving (builder_id)", "builders are not deleted, and the table is small"),
+    ("task (given_up_for)", "jobs are not deleted"),
     ("share (person_id)", "persons are not deleted"),
     ("publication (platform)", "platforms are not deleted, and the table is small"),
 ];

@@ -31,6 +31,18 @@ pub(crate) async fn record(State(hub): State<Shared>, Caller(builder): Caller, H
     send(&hub, &digest).await
 }
 
+/// A package that a job before that of the task has made, verified in the same way.
+pub(crate) async fn package(
+    State(hub): State<Shared>,
+    Caller(builder): Caller,
+    Held(key): Held,
+    digest: Result<Path<Digest>, PathRejection>,
+) -> Result<Response> {
+    let Path(digest) = digest?;
+    hub.pool.run(move |conn| queue::package(conn, builder.id, &key, &digest)).await?;
+    send(&hub, &digest).await
+}
+
 async fn send(hub: &Shared, digest: &Digest) -> Result<Response> {
     let blob = hub.store.get(digest).await?;
     let headers = [

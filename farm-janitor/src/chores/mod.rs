@@ -3,8 +3,10 @@
 pub mod blobs;
 pub mod builders;
 pub mod database;
+pub mod faults;
 pub mod files;
 pub mod invariants;
+pub mod mail;
 pub mod overdue;
 pub mod reap;
 pub mod retention;
@@ -94,6 +96,8 @@ pub const CHORES: &[Chore] = &[
     chore!(reap, reap_seconds, "take back the tasks of builders that went silent"),
     chore!(overdue, chores.overdue_seconds, "take back tasks that are over their time though their builders renew"),
     chore!(builders, chores.builders_seconds, "note which builders have vanished"),
+    chore!(faults, chores.faults_seconds, "tell of builders out of service, doubtful ones, and tasks set aside"),
+    chore!(mail, chores.mail_seconds, "send the notices to the operators by mail"),
     chore!(undecided, chores.undecided_seconds, "look for jobs that no validator decides on", preview),
     chore!(seal_logs, seal_seconds, "put the logs of attempts together that ended without one"),
     chore!(uploads, chores.uploads_seconds, "forget uploads that nobody goes on with"),

@@ -5,6 +5,8 @@ mod alarms;
 mod bringing;
 mod chores;
 mod keeping;
+mod mail;
+mod post;
 mod support;
 mod turns;
 

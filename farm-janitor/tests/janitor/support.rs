@@ -43,6 +43,7 @@ impl Farm {
             seal_seconds: 30,
             upload_idle_seconds: 3600,
             chores: Chores::default(),
+            mail: None,
             metrics: None,
             log: farm_daemon::LogConfig::default(),
         };

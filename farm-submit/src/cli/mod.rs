@@ -24,6 +24,7 @@ Examples:
   farm-submit hello-2.12-1.src.rpm                        on the default platforms
   farm-submit *.src.rpm --targets f13,sl5                 several sources are one job
   farm-submit hello.src.rpm -t all -t '!sl5'              everywhere but on sl5
+  farm-submit lib.src.rpm : app.src.rpm tool.src.rpm      a chain: a job for each group, built with what those before made
   farm-submit hello.src.rpm --no-wait --json | jq .job.id
   farm-submit hello.src.rpm --id nightly-2026-03-01       sent twice, it is still one job";
 
@@ -91,9 +92,9 @@ pub enum Command {
     /// Show a job: its tasks, why they failed, its sources and packages
     #[command(after_help = "Example:\n  farm show 42")]
     Show(JobArgs),
-    /// Follow a job to its end
+    /// Follow jobs to their end
     #[command(
-        after_help = "Examples:\n  farm watch 42\n  farm watch 42 && farm download 42\n\nCtrl-C ends the watching, not the job."
+        after_help = "Examples:\n  farm watch 42\n  farm watch 42 && farm download 42\n  farm watch 42 43 44              a chain\n\nCtrl-C ends the watching, not the job."
     )]
     Watch(WatchArgs),
     /// Print the log of a task
@@ -144,7 +145,8 @@ pub enum Command {
 /// What `farm-submit` takes.
 #[derive(Debug, Args)]
 pub struct SubmitArgs {
-    /// Source packages; several are one job
+    /// Source packages; several are one job. A `:` between them begins the next job of a chain, which is built when the one before has
+    /// succeeded, and with what all before it made
     #[arg(required = true, value_name = "SRPM", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// Where to build: releases or platforms, `auto`, `all`, `!NAME` leaves out; comma separated or repeated [default:
@@ -160,10 +162,10 @@ pub struct SubmitArgs {
     /// One line for people [default: the names of the sources]
     #[arg(long)]
     pub title: Option<String>,
-    /// Your own name for the job: the same name never makes a second one
+    /// Your own name for the job: the same name never makes a second one. The further jobs of a chain have a number behind it
     #[arg(long)]
     pub id: Option<JobKey>,
-    /// Begin only when that job has succeeded
+    /// Begin only when that job has succeeded, and build with what it and all before it made
     #[arg(long, value_name = "JOB")]
     pub after: Option<JobId>,
     /// How long each task may take: 90m, 2h [default: the platform's]
@@ -181,6 +183,17 @@ pub struct SubmitArgs {
     /// What the builds are asked for.
     #[command(flatten)]
     pub build: BuildArgs,
+}
+
+impl SubmitArgs {
+    /// The files of each job: one, or those of a chain. An error is a sentence.
+    pub fn groups(&self) -> Result<Vec<&[PathBuf]>, String> {
+        let groups: Vec<_> = self.files.split(|file| file.as_os_str() == ":").collect();
+        match groups.iter().position(|group| group.is_empty()) {
+            Some(n) => Err(format!("job {} of the chain has no source: a `:` stands between sources", n + 1)),
+            None => Ok(groups),
+        }
+    }
 }
 
 /// What `farm list` takes.
@@ -219,8 +232,9 @@ pub struct JobArgs {
 /// What `farm watch` takes.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// Number of the job
-    pub job: JobId,
+    /// Numbers of the jobs, which are followed one after the other
+    #[arg(required = true, value_name = "JOB")]
+    pub jobs: Vec<JobId>,
     /// Print no progress, only the results
     #[arg(short, long)]
     pub quiet: bool,
@@ -338,6 +352,22 @@ mod tests {
         assert_eq!(timeout("2h"), Ok(7200));
         for bad in ["90", "", "soon", "-5m", "0s", "1000000d", "PT"] {
             assert!(timeout(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_colon_begins_the_next_job_of_a_chain() {
+        let groups = |files: &[&str]| {
+            let args = FarmSubmit::parse_from([&["farm-submit"], files].concat()).submit;
+            args.groups().map(|groups| groups.iter().map(|group| group.len()).collect::<Vec<_>>())
+        };
+        assert_eq!(groups(&["a", "b"]).unwrap(), [2]);
+        assert_eq!(groups(&["a", ":", "b", "c", ":", "a"]).unwrap(), [1, 2, 1]);
+        for (files, n) in [(&[":", "a"][..], 1), (&["a", ":"], 2), (&["a", ":", ":", "b"], 2), (&[":"], 1)] {
+            assert!(
+                groups(files).unwrap_err().starts_with(&format!("job {n} of the chain has no source")),
+                "{files:?}"
+            );
         }
     }
 

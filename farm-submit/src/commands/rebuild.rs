@@ -27,10 +27,11 @@ pub async fn run(args: &RebuildArgs, client: &PeopleClient, output: &mut Output)
         bucket: args.bucket.clone(),
         class: None,
         timeout_seconds: None,
-        after: None,
+        // What the jobs before made was there, too.
+        after: job.after,
         network: false,
         like: Some(task.id),
         options: job.options.clone().into(),
     };
-    submit::hand_in(&new, args.no_wait, args.quiet, client, output, &mut interrupt).await
+    submit::hand_in(&[new], args.no_wait, args.quiet, client, output, &mut interrupt).await
 }

@@ -9,7 +9,7 @@ use farm_api::{
 use farm_types::{Digest, JobKey};
 use uuid::Uuid;
 
-use super::watch::{self, Interrupt, JobDocument};
+use super::watch::{self, Interrupt, JobsDocument};
 use crate::{
     cli::SubmitArgs,
     exit::{Exit, Failure, rejected},
@@ -22,55 +22,74 @@ use crate::{
 /// Files of more bytes than this take a while to read, so the farm is asked first whether it takes them.
 const LARGE: u64 = 64 << 20;
 
-/// Submits a job.
+/// Submits a job, or a chain of jobs.
 pub async fn run(args: &SubmitArgs, client: &PeopleClient, output: &mut Output) -> Result<Exit, Failure> {
     args.build.check().map_err(Failure::Usage)?;
     let mut interrupt = Interrupt::listen()?;
-    let sources = tokio::select! {
-        sources = bring(args, client, output.live) => sources?,
+    let groups = tokio::select! {
+        groups = bring(args, client, output.live) => groups?,
         () = interrupt.wait() => return Err(Failure::Interrupted("interrupted; nothing was submitted".to_owned())),
     };
-    hand_in(&new_job(args, sources)?, args.no_wait, args.quiet, client, output, &mut interrupt).await
+    hand_in(&new_jobs(args, groups)?, args.no_wait, args.quiet, client, output, &mut interrupt).await
 }
 
-/// Creates a job and waits for its end, if somebody wants to.
+/// Creates a job, or jobs that come after each other, and waits for their end, if somebody wants to.
 pub async fn hand_in(
-    new: &NewJob,
+    new: &[NewJob],
     no_wait: bool,
     quiet: bool,
     client: &PeopleClient,
     output: &mut Output,
     interrupt: &mut Interrupt,
 ) -> Result<Exit, Failure> {
-    let job = tokio::select! {
-        job = create(client, new) => job?,
-        () = interrupt.wait() => return Err(Failure::Interrupted(uncertain("interrupted", &new.key))),
+    let jobs = tokio::select! {
+        jobs = create(client, new) => jobs?,
+        () = interrupt.wait() => return Err(Failure::Interrupted(uncertain("interrupted", new))),
     };
-    output.note(&format!("Job {}: {}", job.id, show::shown(&client.url(&job.url))))?;
+    for job in &jobs {
+        output.note(&format!("Job {}: {}", job.id, show::shown(&client.url(&job.url))))?;
+    }
     if no_wait {
         if output.json {
-            output.document(&JobDocument { job: &job })?;
+            output.document(&JobsDocument::of(&jobs))?;
         }
         return Ok(Exit::Done);
     }
-    watch::to_the_end(job.id, client, output, quiet, interrupt).await
+    let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+    watch::to_the_end(&ids, client, output, quiet, interrupt).await
 }
 
-/// Looks at all files first, and only then sends the first byte.
-async fn bring(args: &SubmitArgs, client: &PeopleClient, live: bool) -> Result<Vec<NewSource>, Failure> {
+/// Looks at all files first, and only then sends the first byte. Answers the sources of each job.
+async fn bring(args: &SubmitArgs, client: &PeopleClient, live: bool) -> Result<Vec<Vec<NewSource>>, Failure> {
     let live = live && !args.quiet;
-    let files = sources::look(&args.files).map_err(Failure::Usage)?;
-    refuse_too_large(&files, client).await?;
-    let digests = digests(&files, live).await?;
-    for file in files.iter().filter(|file| !file.looks_like_rpm) {
-        warn(&format!("{}: does not begin as an RPM package does", shown_path(&file.path)));
+    let (mut groups, mut problems) = (Vec::new(), Vec::new());
+    for paths in args.groups().map_err(Failure::usage)? {
+        match sources::look(paths) {
+            Ok(files) => groups.push(files),
+            Err(found) => problems.extend(found),
+        }
     }
-    let mut sources = Vec::new();
-    for (file, digest) in files.iter().zip(digests) {
-        upload(file, digest, client, live, args.quiet).await?;
-        sources.push(NewSource { name: file.name.clone(), digest });
+    if !problems.is_empty() {
+        return Err(Failure::Usage(problems));
     }
-    Ok(sources)
+    refuse_too_large(&groups.concat(), client).await?;
+    let mut read = Vec::new();
+    for files in &groups {
+        read.push(digests(files, live).await?);
+    }
+    let mut jobs = Vec::new();
+    for (files, digests) in groups.iter().zip(read) {
+        for file in files.iter().filter(|file| !file.looks_like_rpm) {
+            warn(&format!("{}: does not begin as an RPM package does", shown_path(&file.path)));
+        }
+        let mut sources = Vec::new();
+        for (file, digest) in files.iter().zip(digests) {
+            upload(file, digest, client, live, args.quiet).await?;
+            sources.push(NewSource { name: file.name.clone(), digest });
+        }
+        jobs.push(sources);
+    }
+    Ok(jobs)
 }
 
 /// Says before anything is read which files the farm will not take, or that it cannot be reached.
@@ -146,20 +165,31 @@ fn about(file: &LocalFile, error: ClientError) -> Failure {
     }
 }
 
-fn new_job(args: &SubmitArgs, sources: Vec<NewSource>) -> Result<NewJob, Failure> {
-    Ok(NewJob {
-        key: key(args.id.as_ref())?,
-        title: args.title.clone(),
-        sources,
-        targets: args.targets.clone(),
-        bucket: args.bucket.clone(),
-        class: args.class,
-        timeout_seconds: args.timeout,
-        after: args.after,
-        network: args.network,
-        like: None,
-        options: args.build.options(),
-    })
+fn new_jobs(args: &SubmitArgs, groups: Vec<Vec<NewSource>>) -> Result<Vec<NewJob>, Failure> {
+    let first = key(args.id.as_ref())?;
+    let mut jobs = Vec::new();
+    for sources in groups {
+        let key = match jobs.len() {
+            0 => first.clone(),
+            n => format!("{first}.{}", n + 1).parse().map_err(|error| {
+                Failure::usage(format!("--id {first}: the jobs of a chain have a number behind it: {error}"))
+            })?,
+        };
+        jobs.push(NewJob {
+            key,
+            title: args.title.clone(),
+            sources,
+            targets: args.targets.clone(),
+            bucket: args.bucket.clone(),
+            class: args.class,
+            timeout_seconds: args.timeout,
+            after: args.after.filter(|_| jobs.is_empty()),
+            network: args.network,
+            like: None,
+            options: args.build.options(),
+        });
+    }
+    Ok(jobs)
 }
 
 /// What the job is called. Made before the first try and kept for every further one: a lost answer must not make a second job.
@@ -170,12 +200,21 @@ pub fn key(id: Option<&JobKey>) -> Result<JobKey, Failure> {
     }
 }
 
-async fn create(client: &PeopleClient, new: &NewJob) -> Result<Job, Failure> {
-    let names: Vec<&str> = new.sources.iter().map(|source| source.name.as_str()).collect();
-    client.create_job(new).await.map_err(|error| match error {
+/// Several are one request, so all of them are made, or none.
+async fn create(client: &PeopleClient, new: &[NewJob]) -> Result<Vec<Job>, Failure> {
+    let made = match new {
+        [one] => client.create_job(one).await.map(|job| vec![job]),
+        several => client.create_chain(several).await,
+    };
+    let names: Vec<&str> = match new {
+        [one] => one.sources.iter().map(|source| source.name.as_str()).collect(),
+        // The reasons say themselves which job they are about.
+        _ => Vec::new(),
+    };
+    made.map_err(|error| match error {
         ClientError::Refused(body) => rejected(&body, &names),
         ClientError::Unreachable { .. } => {
-            aside(&uncertain("no answer", &new.key));
+            aside(&uncertain("no answer", new));
             error.into()
         }
         other => other.into(),
@@ -183,6 +222,8 @@ async fn create(client: &PeopleClient, new: &NewJob) -> Result<Job, Failure> {
 }
 
 /// What to say when nobody knows whether the job was made.
-fn uncertain(why: &str, key: &JobKey) -> String {
-    format!("{why} while the job was handed in; the same command with --id {key} finds it or makes it")
+fn uncertain(why: &str, new: &[NewJob]) -> String {
+    let key = new.first().map(|job| job.key.as_str()).unwrap_or_default();
+    let (what, them) = if new.len() == 1 { ("job was", "it") } else { ("jobs were", "them") };
+    format!("{why} while the {what} handed in; the same command with --id {key} finds {them} or makes {them}")
 }

@@ -31,48 +31,71 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// What `--json` prints in the end.
 #[derive(Debug, Serialize)]
-pub struct JobDocument<'j> {
+#[serde(rename_all = "lowercase")]
+pub enum JobsDocument<'j> {
     /// The job as it stands.
-    pub job: &'j Job,
+    Job(&'j Job),
+    /// All of several.
+    Jobs(&'j [Job]),
 }
 
-/// Follows a job.
+impl<'j> JobsDocument<'j> {
+    /// Of a single job, or several.
+    pub fn of(jobs: &'j [Job]) -> Self {
+        match jobs {
+            [job] => Self::Job(job),
+            jobs => Self::Jobs(jobs),
+        }
+    }
+}
+
+/// Follows jobs.
 pub async fn run(args: &WatchArgs, client: &PeopleClient, output: &mut Output) -> Result<Exit, Failure> {
     let mut interrupt = Interrupt::listen()?;
-    to_the_end(args.job, client, output, args.quiet, &mut interrupt).await
+    to_the_end(&args.jobs, client, output, args.quiet, &mut interrupt).await
 }
 
-/// Follows a job to its end, prints what has become of it, and says how the command ends.
+/// Follows jobs to their end, one after the other, prints what has become of them, and says how the command ends: well if all did.
 pub async fn to_the_end(
-    id: JobId,
+    ids: &[JobId],
     client: &PeopleClient,
     output: &mut Output,
     quiet: bool,
     interrupt: &mut Interrupt,
 ) -> Result<Exit, Failure> {
-    let mut view = View::new(output, quiet);
-    let job = follow(id, client, output, &mut view, interrupt).await;
-    view.close();
-    let job = job?;
-    if output.json {
-        output.document(&JobDocument { job: &job })?;
-    } else if job.progress != Progress::Rejected {
-        output.text(&view.conclusion(&job, client, Timestamp::now()))?;
+    let mut jobs = Vec::new();
+    for (n, id) in ids.iter().enumerate() {
+        let mut view = View::new(output, quiet);
+        if ids.len() > 1 && !quiet {
+            output.note(&format!("Job {id}, {} of {}", n + 1, ids.len()))?;
+        }
+        let job = follow(&ids[n..], client, output, &mut view, interrupt).await;
+        view.close();
+        let job = job?;
+        if !output.json && job.progress != Progress::Rejected {
+            output.text(&view.conclusion(&job, client, Timestamp::now()))?;
+        }
+        jobs.push(job);
     }
-    match job.progress {
-        Progress::Succeeded => Ok(Exit::Done),
-        Progress::Rejected => Err(rejection(&job)),
-        _ => Ok(Exit::TaskFailed),
+    if output.json {
+        output.document(&JobsDocument::of(&jobs))?;
+    }
+    match jobs.iter().find(|job| job.progress == Progress::Rejected) {
+        Some(job) => Err(rejection(job)),
+        None if jobs.iter().all(|job| job.progress == Progress::Succeeded) => Ok(Exit::Done),
+        None => Ok(Exit::TaskFailed),
     }
 }
 
+/// Follows the first of these, which those behind it come after.
 async fn follow(
-    id: JobId,
+    ids: &[JobId],
     client: &PeopleClient,
     output: &mut Output,
     view: &mut View,
     interrupt: &mut Interrupt,
 ) -> Result<Job, Failure> {
+    let [id, ..] = *ids else { return Err(Failure::usage("there is no job to follow")) };
     let mut events = events(id, client);
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -92,14 +115,14 @@ async fn follow(
                     view.away(&error);
                     latest = before;
                 }
-                (Some(Err(error)), before) => return Err(left_alone(id, error, before.is_some())),
+                (Some(Err(error)), before) => return Err(left_alone(ids, error, before.is_some())),
                 (None, Some(job)) => return Ok(*job),
                 (None, None) => return Err(Failure::Local("the job's events ended before they began".to_owned())),
             },
             _ = tick.tick() => if let Some(job) = &latest {
                 view.redraw(job, Timestamp::now());
             },
-            () = interrupt.wait() => return Err(Failure::Interrupted(come_back(id))),
+            () = interrupt.wait() => return Err(Failure::Interrupted(come_back(ids))),
         }
     }
 }
@@ -119,15 +142,19 @@ fn events(id: JobId, client: &PeopleClient) -> mpsc::Receiver<Result<JobEvent, C
 }
 
 /// The server is away for good; the job is not.
-fn left_alone(id: JobId, error: ClientError, known: bool) -> Failure {
+fn left_alone(ids: &[JobId], error: ClientError, known: bool) -> Failure {
     if known {
-        aside(&come_back(id));
+        aside(&come_back(ids));
     }
     error.into()
 }
 
-fn come_back(id: JobId) -> String {
-    format!("Job {id} goes on; come back with: farm watch {id}")
+fn come_back(ids: &[JobId]) -> String {
+    let all = ids.iter().map(JobId::to_string).collect::<Vec<_>>();
+    match &all[..] {
+        [id] => format!("Job {id} goes on; come back with: farm watch {id}"),
+        all => format!("Jobs {} go on; come back with: farm watch {}", all.join(", "), all.join(" ")),
+    }
 }
 
 fn rejection(job: &Job) -> Failure {

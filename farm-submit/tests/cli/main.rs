@@ -2,6 +2,7 @@
 //! misbehave.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod chains;
 mod download;
 mod login;
 mod logs;

@@ -17,7 +17,7 @@ use axum::{
 use farm_api::{
     access::{Account, Limits, MadeToken, NewToken, TokenInfo, Whoami},
     error::{ErrorBody, ErrorCode},
-    people::{Artifact, Builder, Job, JobPage, NewJob, NewUpload, Platform, Task, Upload, Why},
+    people::{Artifact, Builder, Chain, Job, JobPage, NewChain, NewJob, NewUpload, Platform, Task, Upload, Why},
 };
 use farm_types::{Digest, JobId, Scope, Way};
 use futures::StreamExt;
@@ -113,6 +113,7 @@ fn app(farm: Shared) -> Router {
         .route("/api/v1/uploads", post(begin))
         .route("/api/v1/uploads/{id}", patch(receive).get(status))
         .route("/api/v1/jobs", post(create).get(list))
+        .route("/api/v1/chains", post(create_chain))
         .route("/api/v1/jobs/{id}", get(job))
         .route("/api/v1/jobs/{id}/events", get(events))
         .route("/api/v1/jobs/{id}/{verb}", post(job))
@@ -268,9 +269,27 @@ async fn receive(
 }
 
 async fn create(State(farm): State<Shared>, Json(new): Json<NewJob>) -> Response {
-    let mut farm = lock(&farm);
+    match make(&mut lock(&farm), new) {
+        Ok((is_new, job)) => (if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(job)).into_response(),
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+async fn create_chain(State(farm): State<Shared>, Json(new): Json<NewChain>) -> Response {
+    let mut jobs: Vec<Job> = Vec::new();
+    for job in new.jobs {
+        let after = jobs.last().map(|before| before.id);
+        match make(&mut lock(&farm), job) {
+            Ok((_, job)) => jobs.push(Job { after, ..job }),
+            Err(refusal) => return refuse(refusal),
+        }
+    }
+    (StatusCode::CREATED, Json(Chain { jobs })).into_response()
+}
+
+fn make(farm: &mut Farm, new: NewJob) -> Result<(bool, Job), ErrorBody> {
     if new.sources.iter().any(|source| !farm.blobs.contains_key(&source.digest)) {
-        return refuse(ErrorBody::new(ErrorCode::Refused, "a source was not uploaded"));
+        return Err(ErrorBody::new(ErrorCode::Refused, "a source was not uploaded"));
     }
     let known = farm.submitted.iter().position(|other| other.key == new.key);
     let id = known.unwrap_or(farm.submitted.len()) as i64 + 1;
@@ -280,7 +299,7 @@ async fn create(State(farm): State<Shared>, Json(new): Json<NewJob>) -> Response
     if known.is_none() {
         farm.submitted.push(new);
     }
-    (if known.is_some() { StatusCode::OK } else { StatusCode::CREATED }, Json(job)).into_response()
+    Ok((known.is_none(), job))
 }
 
 async fn list(State(farm): State<Shared>) -> Json<JobPage> {

@@ -81,6 +81,7 @@ pub fn task(id: i64, platform: &str, state: TaskState) -> Task {
         cause: None,
         stage: None,
         message: None,
+        set_aside: None,
         excerpt: Vec::new(),
         builder: None,
         created: at(1),

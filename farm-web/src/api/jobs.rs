@@ -1,7 +1,7 @@
 //! Jobs.
 
 use axum::{Json, body::Bytes, extract::State, http::StatusCode};
-use farm_api::people::{Job, JobFilter, JobPage, NewJob, Retry};
+use farm_api::people::{Chain, Job, JobFilter, JobPage, NewChain, NewJob, Retry};
 use farm_db::{DbError, PgConnection, Viewer, intake, queue, read};
 use farm_types::{JobId, Scope};
 
@@ -51,6 +51,33 @@ pub async fn create(
         tracing::info!(job.id = %job.id, person = job.person, sources, "job submitted");
     }
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(job)))
+}
+
+/// Hands in a chain of jobs: all of them, or none. The same request sent again is the same chain; with more jobs at its end it makes
+/// those that are new.
+#[utoipa::path(post, path = "/chains", tag = "jobs", request_body = NewChain, responses(
+    (status = 201, body = Chain, description = "at least one new job"),
+    (status = 200, body = Chain, description = "the jobs that the same request made before"),
+))]
+pub async fn create_chain(
+    State(app): State<App>,
+    caller: Caller,
+    extract::Json(new): extract::Json<NewChain>,
+) -> Result<(StatusCode, Json<Chain>)> {
+    let submissions = submission::check_chain(&caller.actor(), new, app.config.max_sources)?;
+    let person = caller.principal.clone();
+    let (made, jobs) = app
+        .db(move |conn| {
+            let made = intake::submit_chain(conn, submissions)?;
+            let jobs = made.iter().map(|(id, _)| shown(conn, &caller, *id)).collect::<Result<Vec<_>, _>>()?;
+            Ok((made, jobs))
+        })
+        .await?;
+    for (id, _) in made.iter().filter(|(_, is_new)| *is_new) {
+        tracing::info!(job.id = %id, person, "job of a chain submitted");
+    }
+    let is_new = made.iter().any(|(_, is_new)| *is_new);
+    Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(Chain { jobs })))
 }
 
 /// A job with everything about it.

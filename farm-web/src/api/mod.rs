@@ -36,6 +36,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(uploads::begin))
         .routes(routes!(uploads::status, uploads::receive))
         .routes(routes!(jobs::list, jobs::create))
+        .routes(routes!(jobs::create_chain))
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::retry))

@@ -5,7 +5,7 @@
 use farm_api::{
     error::Reason,
     options::BuildOptions,
-    people::{NewJob, NewSource},
+    people::{NewChain, NewJob, NewSource},
 };
 use farm_db::{Actor, intake::Submission};
 use farm_types::{BucketName, Class, Digest, TargetList};
@@ -53,6 +53,40 @@ pub fn check(actor: Actor, new: NewJob, max_sources: usize) -> Result<Submission
         options,
         sources: new.sources.into_iter().map(|source| (source.name, source.digest)).collect(),
     })
+}
+
+/// Checks a chain. Each request is told from others by itself and all before it, so that what was handed in after something else is
+/// another request.
+pub fn check_chain(actor: &Actor, new: NewChain, max_sources: usize) -> Result<Vec<Submission>> {
+    let (mut jobs, mut problems) = (Vec::<Submission>::new(), Vec::new());
+    if new.jobs.is_empty() {
+        problems.push(Reason { code: "no_job".to_owned(), source: None, message: "the chain has no job".to_owned() });
+    }
+    for (n, job) in (1..).zip(new.jobs) {
+        if n > 1 && job.after.is_some() {
+            let message = format!("job {n} of the chain comes after job {}: it can come after no other", n - 1);
+            problems.push(Reason { code: "after".to_owned(), source: None, message });
+        }
+        match check(actor.clone(), job, max_sources) {
+            Ok(mut job) => {
+                if let Some(before) = jobs.last() {
+                    let both = [before.request.as_bytes().as_slice(), job.request.as_bytes()].concat();
+                    job.request = Digest::from_bytes(Sha256::digest(both).into());
+                }
+                jobs.push(job);
+            }
+            Err(AppError::Refused(body)) => {
+                let of_job = |reason: Reason| {
+                    let source = reason.source.map(|source| format!(", source {source}")).unwrap_or_default();
+                    let message = format!("job {n} of the chain{source}: {}", reason.message);
+                    Reason { source: None, message, ..reason }
+                };
+                problems.extend(body.reasons.into_iter().map(of_job));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if problems.is_empty() { Ok(jobs) } else { Err(AppError::refused(problems)) }
 }
 
 /// The same request has the same digest: its JSON has one form, in the order of the fields of its type.

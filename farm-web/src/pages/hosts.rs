@@ -44,6 +44,7 @@ impl BuilderRow {
             BuilderState::Enabled if builder.alive => ("enabled", "ready"),
             BuilderState::Enabled if builder.last_seen.is_none() => ("disabled", "never came up"),
             BuilderState::Enabled => ("away", "away"),
+            BuilderState::Disabled if builder.out.is_some() => ("failed", "out of service"),
             state => (state.as_str(), state.as_str()),
         };
         Self { url: paths::builder(&builder.name), state, word, builder }

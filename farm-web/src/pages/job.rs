@@ -2,7 +2,10 @@
 
 use axum::extract::State;
 use farm_api::{paths, people::Job};
-use farm_db::{access, read};
+use farm_db::{
+    access,
+    read::{self, Link},
+};
 use farm_types::{JobId, TaskState};
 use serde::Serialize;
 
@@ -23,6 +26,8 @@ struct JobPage {
     retry: &'static str,
     /// What to type for the same.
     commands: Vec<String>,
+    /// The jobs that hang together with it by coming after each other, itself too.
+    chain: Vec<Link>,
     /// What its builds are asked for, and under which name.
     options: Vec<Asked>,
     job: Job,
@@ -38,10 +43,10 @@ struct Asked {
 pub async fn page(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId>) -> Page {
     let viewer = visitor.viewer();
     let person = visitor.0.as_ref().map(|caller| caller.person);
-    let (job, may_change) = app
+    let (job, chain, may_change) = app
         .db(move |conn| {
             let may = |conn: &mut _| person.map_or(Ok(false), |person| access::may_change(conn, person, id));
-            Ok((read::job(conn, viewer, id)?, may(conn)?))
+            Ok((read::job(conn, viewer, id)?, read::chain(conn, viewer, id)?, may(conn)?))
         })
         .await?;
     let page = JobPage {
@@ -52,6 +57,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId
         may_change,
         retry: if may_change { retry(&job) } else { "" },
         commands: commands(&job),
+        chain,
         options: job.options.shown().into_iter().map(|(name, value)| Asked { name, value }).collect(),
         job,
     };
@@ -62,7 +68,7 @@ fn retry(job: &Job) -> &'static str {
     if job.gone.is_some() {
         return "";
     }
-    let any = |state| job.tasks.iter().any(|task| task.state == state);
+    let any = |state| job.tasks.iter().any(|task| task.state == state && task.set_aside.is_none());
     match (any(TaskState::Failed), any(TaskState::Cancelled)) {
         (true, _) => "failed",
         (_, true) => "cancelled",

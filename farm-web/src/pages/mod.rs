@@ -15,6 +15,7 @@ mod hosts;
 mod job;
 mod jobs;
 mod login;
+mod set_aside;
 mod stages;
 mod tail;
 mod task;
@@ -47,6 +48,7 @@ pub fn routes() -> Router<App> {
         .route("/jobs/{id}/retry", post(forms::retry))
         .route("/tasks/{id}", get(task::page))
         .route("/tasks/{id}/buildroot", get(buildroot::page))
+        .route("/set-aside", get(set_aside::page))
         .route("/builders", get(hosts::builders))
         .route("/builders/{name}", get(hosts::builder))
         .route("/builders/{name}/state", post(forms::builder))

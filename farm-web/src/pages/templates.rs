@@ -18,7 +18,7 @@ macro_rules! templates {
     };
 }
 
-const SOURCES: [(&str, &str); 15] = templates![
+const SOURCES: [(&str, &str); 16] = templates![
     "base.html",
     "parts.html",
     "front.html",
@@ -33,6 +33,7 @@ const SOURCES: [(&str, &str); 15] = templates![
     "login.html",
     "account.html",
     "audit.html",
+    "set_aside.html",
     "error.html",
 ];
 

@@ -3,8 +3,9 @@
 use axum::http::StatusCode;
 use farm_api::{
     error::ErrorCode,
-    people::{Job, JobPage, Queue, Task, Why},
+    people::{Chain, Job, JobPage, NewChain, Queue, Task, Why},
 };
+use farm_db::testing;
 use farm_types::{Outcome, Progress, TaskState};
 
 use crate::farm::{Farm, failed_build, sha256};
@@ -22,6 +23,74 @@ async fn the_same_request_sent_twice_is_one_job_and_another_one_under_its_key_is
     request.title = Some("something else".to_owned());
     let other = farm.post("/api/v1/jobs", &request).await;
     assert_eq!((other.status, other.refusal().code), (StatusCode::CONFLICT, ErrorCode::Conflict));
+}
+
+#[tokio::test]
+async fn a_chain_is_handed_in_as_a_whole_sent_again_it_is_the_same_and_each_job_shows_it() {
+    let farm = Farm::new();
+    let mut jobs = vec![farm.request(&["a.src.rpm"]).await, farm.request(&["b.src.rpm"]).await];
+    let first = farm.post("/api/v1/chains", &NewChain { jobs: jobs.clone() }).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text());
+    let made = first.json::<Chain>().jobs;
+    assert_eq!((made[0].after, made[1].after), (None, Some(made[0].id)));
+    let again = farm.post("/api/v1/chains", &NewChain { jobs: jobs.clone() }).await;
+    assert_eq!(again.status, StatusCode::OK);
+    assert_eq!(again.json::<Chain>().jobs[1].id, made[1].id);
+
+    let page = farm.get(&made[1].url).await.text();
+    assert!(
+        page.contains("<h2>Chain</h2>") && page.contains(&format!("<a href=\"/jobs/{0}\">job {0}</a>", made[0].id)),
+        "{page}"
+    );
+    assert!(page.contains(&format!("<strong>job {}</strong>", made[1].id)), "{page}");
+
+    // After something else, the same job is another request.
+    jobs[0] = farm.request(&["other.src.rpm"]).await;
+    let other = farm.post("/api/v1/chains", &NewChain { jobs }).await;
+    assert_eq!((other.status, other.refusal().code), (StatusCode::CONFLICT, ErrorCode::Conflict));
+    assert_eq!(farm.get("/api/v1/jobs").await.json::<JobPage>().jobs.len(), 2, "nothing of it was made");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_any_job_of_a_chain_is_said_at_once_and_of_which() {
+    let farm = Farm::new();
+    let mut jobs = vec![farm.request(&["a"]).await, farm.request(&["b"]).await];
+    jobs[0].sources[0].name = String::new();
+    jobs[1].timeout_seconds = Some(0);
+    jobs[1].after = Some(farm_types::JobId(1));
+    let answer = farm.post("/api/v1/chains", &NewChain { jobs }).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let reasons = answer.refusal().reasons;
+    let codes: Vec<_> = reasons.iter().map(|reason| reason.code.as_str()).collect();
+    assert_eq!(codes, ["file_name", "after", "timeout"]);
+    assert!(reasons[0].message.starts_with("job 1 of the chain, source 1: "), "{reasons:?}");
+    let empty = farm.post("/api/v1/chains", &NewChain { jobs: Vec::new() }).await;
+    assert_eq!(empty.refusal().reasons[0].code, "no_job");
+}
+
+#[tokio::test]
+async fn a_task_that_took_three_builders_with_it_is_on_a_page_of_its_own_and_has_no_button() {
+    let farm = Farm::new();
+    assert!(farm.get("/set-aside").await.text().contains("No task is set aside."));
+    let job = farm.job(&["killer.src.rpm"]).await;
+    let mut conn = farm.connect();
+    let mut builder = testing::builder(&mut conn, "victim");
+    for _ in 0..3 {
+        assert!(!builder.claim(&mut conn, 4).is_empty());
+        builder = builder.restarted(&mut conn);
+    }
+    let job: Job = farm.get(&format!("/api/v1/jobs/{job}")).await.json();
+    let task = job.tasks.iter().find(|task| task.set_aside.is_some()).expect("none is set aside");
+    let page = farm.get("/set-aside").await.text();
+    for words in [
+        format!("<a href=\"/tasks/{0}\">Task {0}</a>", task.id),
+        format!("<a href=\"/tasks/{}?attempt=3\">attempt 3</a> on <a href=\"/builders/victim\">", task.id),
+        format!("farm-admin set-aside put-back {}", task.id),
+    ] {
+        assert!(page.contains(&words), "{words}: {page}");
+    }
+    assert!(farm.get(&task.url).await.text().contains("<a href=\"/set-aside\">set aside</a>"));
+    assert!(!farm.get(&job.url).await.text().contains("Retry failed"));
 }
 
 fn options(json: serde_json::Value) -> farm_api::options::NewOptions {

@@ -21,17 +21,20 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("deliver", "(a file counts when an attempt is finished with it)"),
     ("enable_platform", "enable, disable"),
     ("end_chore", "(that a chore was done; what it did is written down where it was done)"),
+    ("end_notice", "(that somebody was told; what of was written down where it happened)"),
     ("end_upload", "upload"),
     ("expect_log", "(what is about to come)"),
     ("expire_files", "remove files"),
     ("finish", "finish, give up, let go"),
     ("finish_with_record", "(finish writes it down, which it calls)"),
     ("forget_files", "forget file"),
+    ("forget_notices", "(old news)"),
     ("forget_stale_uploads", "forget upload"),
     ("forget_tokens", "(they had ended by themselves)"),
     ("forget_upload", "forget upload"),
     ("has_delivered", "(what is about to come)"),
     ("hello", "hello"),
+    ("judge_doubtful", "take out of service, doubt"),
     ("known_blob", "(it changes nothing; that who asks is known from then on is written down by farm.acting)"),
     ("leased_weight", "(it only looks, at what the same statement claimed)"),
     ("leave", "leave"),
@@ -44,6 +47,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("publish_again", "publish again"),
     ("published", "publish"),
     ("pulse", "(a sign of life)"),
+    ("put_back", "put back"),
     ("put_bucket", "put bucket"),
     ("put_build_limits", "set build limits"),
     ("put_builder", "put builder"),
@@ -51,13 +55,13 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("put_limits", "set limits"),
     ("put_person", "enable, disable"),
     ("put_platform", "put platform"),
-    ("reap", "reap"),
+    ("reap", "reap, set aside"),
     ("reap_overdue", "reap"),
     ("reject", "reject"),
     ("release", "release"),
     ("remove_group", "remove group"),
     ("renew", "(a sign of life)"),
-    ("retry_job", "retry"),
+    ("retry_job", "retry, wait again"),
     ("revoke_token", "revoke token"),
     ("seal_log", "seal log"),
     ("set_builder_state", "enable, disable, drain"),
@@ -65,10 +69,12 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("set_member", "add member, remove member"),
     ("set_retention", "set retention"),
     ("set_share", "set share"),
+    ("set_trust", "set trust"),
     ("stage_began", "(a sign of life)"),
     ("submit", "submit, ask of builds"),
     ("sweep_blobs", "(what nobody needs has no owner)"),
     ("sweep_strangers", "(what nobody needs has no owner)"),
+    ("take_notice", "(somebody is about to be told)"),
     ("take_submitted", "(it locks a row)"),
     ("tell_status", "(a sign of life)"),
 ];
@@ -101,7 +107,8 @@ fn a_function_writes_down_what_the_list_says_and_one_that_writes_down_nothing_do
     let bodies: BTreeMap<_, _> = bodies.iter().filter_map(|body| body.split_once(' ')).collect();
     for (name, actions) in ACTIONS {
         let body = bodies[name];
-        let records = ["farm.record(", "farm.end_attempt(", "farm.person_of(", "farm.remove_files("];
+        let records =
+            ["farm.record(", "farm.end_attempt(", "farm.person_of(", "farm.remove_files(", "farm.judge_builder("];
         let records = records.iter().any(|call| body.contains(call));
         assert_eq!(records, !actions.starts_with('('), "{name}: {actions}");
     }

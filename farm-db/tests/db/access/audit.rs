@@ -106,11 +106,30 @@ finish        | task 3                  | builder/one@X  | lease    | farm_hub
 claim         | task 4                  | builder/one@X  | lease    | farm_hub
 give up       | job 6                   | farm_hub       | daemon   | farm_hub
 finish        | task 4                  | builder/one@X  | lease    | farm_hub
+wait again    | job 6                   | farm_web       | daemon   | farm_web
+retry         | job 5                   | alice          | token    | farm_web
+claim         | task 4                  | builder/one@X  | lease    | farm_hub
+reap          | task 4                  | farm_janitor   | daemon   | farm_janitor
+claim         | task 4                  | builder/one@X  | lease    | farm_hub
+reap          | task 4                  | farm_janitor   | daemon   | farm_janitor
+claim         | task 4                  | builder/one@X  | lease    | farm_hub
+reap          | task 4                  | farm_janitor   | daemon   | farm_janitor
+set aside     | task 4                  | farm_janitor   | daemon   | farm_janitor
+give up       | job 6                   | farm_janitor   | daemon   | farm_janitor
+wait again    | job 6                   | superuser      | daemon   | superuser
+put back      | task 4                  | test           | operator | superuser
+set trust     | builders                | test           | operator | superuser
+claim         | task 4                  | builder/one@X  | lease    | farm_hub
+doubt         | builder one             | farm_hub       | daemon   | farm_hub
+finish        | task 4                  | builder/one@X  | lease    | farm_hub
 leave         | builder one             | builder/one@X  | lease    | farm_hub
 vanish        | builder one             | farm_janitor   | daemon   | farm_janitor
 come back     | builder one             | farm_janitor   | daemon   | farm_janitor
 forget file   | blob 0202               | farm_janitor   | daemon   | farm_janitor
 remove files  | job 1                   | farm_janitor   | daemon   | farm_janitor
+put builder   | builder two             | test           | operator | superuser
+hello         | builder two             | builder/two@X  | lease    | farm_hub
+take out of service | builder one       | farm_janitor   | daemon   | farm_janitor
 ";
 
 /// The connections of the farm's processes, and of an operator.
@@ -146,8 +165,10 @@ fn everything_that_anybody_causes_leaves_a_line_with_who_did_what_to_what_and_ho
     a_job_is_turned_down(&mut farm);
     a_job_is_given_back_lost_and_cancelled(&mut farm);
     jobs_come_after_others(&mut farm);
+    a_task_takes_builders_with_it(&mut farm);
     a_builder_leaves(&mut farm);
     time_goes_by(&mut farm);
+    a_builder_is_taken_out_of_service(&mut farm);
     let lines = |text: &str| text.trim().lines().map(squeezed).collect::<Vec<_>>();
     assert_eq!(lines(&written(&db)), lines(EXPECTED));
 }
@@ -175,7 +196,7 @@ fn written(db: &TestDb) -> String {
         let object = entry.object.replace(&"01".repeat(32), "0101").replace(&"02".repeat(32), "0202");
         let process = entry.process.strip_prefix("role ").unwrap();
         let process = if process.starts_with("farm_") { process } else { "superuser" };
-        let actor = entry.actor.strip_prefix("role ").unwrap_or(&entry.actor);
+        let actor = if entry.way == Way::Daemon { process } else { &entry.actor };
         let address = matches!(entry.way, Way::Operator | Way::Daemon);
         assert_eq!(entry.address.is_none(), address, "{entry:?}");
         format!("{} | {object} | {actor} | {} | {process}", entry.action, entry.way)
@@ -379,6 +400,30 @@ fn jobs_come_after_others(farm: &mut Farm) {
         let key = builder.claim_one(&mut farm.hub);
         builder.finish(&mut farm.hub, &key, outcome).unwrap();
     }
+}
+
+fn a_task_takes_builders_with_it(farm: &mut Farm) {
+    let (builder, job) = (living_builder(farm), JobId(5));
+    assert_eq!(queue::retry_job(&mut farm.web, &person("alice", Way::Token), job, true).unwrap(), 1);
+    for _ in 0..3 {
+        builder.claim_one(&mut farm.hub);
+        expire_leases(&mut farm.operator);
+        assert_eq!(queue::reap(&mut farm.janitor, 0).unwrap(), 1);
+    }
+    operator::put_back(&mut farm.operator, &testing::operator(), farm_types::TaskId(4)).unwrap();
+    operator::set_trust(&mut farm.operator, &testing::operator(), 1).unwrap();
+    let key = builder.claim_one(&mut farm.hub);
+    let fault = Finish { stage: Some(farm_types::Stage::Chroot), ..testing::ended(Outcome::FarmFault) };
+    queue::finish(&mut farm.hub, builder.id, &key, &fault).unwrap();
+}
+
+fn a_builder_is_taken_out_of_service(farm: &mut Farm) {
+    let new = operator::NewBuilder { token: None, principal: Some("builder/two@X"), platforms: None };
+    operator::put_builder(&mut farm.operator, &testing::operator(), &"two".parse().unwrap(), &new).unwrap();
+    let number = "SELECT id::text AS text FROM farm.builder WHERE name = 'two'";
+    let two = TestBuilder::new(farm_types::BuilderId(text(&mut farm.operator, number).parse().unwrap()));
+    two.restarted(&mut farm.hub);
+    assert_eq!(chores::judge_doubtful(&mut farm.janitor).unwrap().out.len(), 1);
 }
 
 fn a_builder_leaves(farm: &mut Farm) {

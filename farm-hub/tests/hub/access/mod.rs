@@ -51,7 +51,7 @@ async fn word(answer: Response) -> String {
         StatusCode::UNAUTHORIZED if says("this hub takes no tickets") => "ticket".to_owned(),
         StatusCode::UNAUTHORIZED => "who".to_owned(),
         StatusCode::GONE if says("is not yours any more") => "lost".to_owned(),
-        StatusCode::NOT_FOUND if says("is built like no other") => "none".to_owned(),
+        StatusCode::NOT_FOUND if says("is built like no other") || says("made the package") => "none".to_owned(),
         StatusCode::FORBIDDEN if says("this token belongs to builder") => "other".to_owned(),
         StatusCode::FORBIDDEN if says("may not install from the bucket") => "shut".to_owned(),
         StatusCode::BAD_REQUEST if says("the header Farm-Lease is missing") => "bare".to_owned(),

@@ -82,15 +82,18 @@ fn body(scene: &Scene, caller: &Caller, method: &str, route: &str) -> Option<ser
         ("POST", "/api/v1/builders/{name}/state") => json!({ "state": "enabled" }),
         ("POST", "/api/v1/platforms/{name}/state") => json!({ "enabled": true }),
         ("POST", "/api/v1/uploads") => json!({ "digest": testing::digest(), "size": 10 }),
-        ("POST", "/api/v1/jobs") => {
-            let digest = testing::digest();
-            if !matches!(caller.kind, Kind::Nobody | Kind::Builder) {
-                testing::brought(&mut scene.farm.connect(), caller.person(), &digest, 1);
-            }
-            json!({ "key": Uuid::new_v4(), "bucket": "private", "sources": [{ "name": "a.src.rpm", "digest": digest }] })
-        }
+        ("POST", "/api/v1/jobs") => new_job(scene, caller),
+        ("POST", "/api/v1/chains") => json!({ "jobs": [new_job(scene, caller), new_job(scene, caller)] }),
         _ => return None,
     })
+}
+
+fn new_job(scene: &Scene, caller: &Caller) -> serde_json::Value {
+    let digest = testing::digest();
+    if !matches!(caller.kind, Kind::Nobody | Kind::Builder) {
+        testing::brought(&mut scene.farm.connect(), caller.person(), &digest, 1);
+    }
+    json!({ "key": Uuid::new_v4(), "bucket": "private", "sources": [{ "name": "a.src.rpm", "digest": digest }] })
 }
 
 fn fresh_upload(scene: &Scene) -> Uuid {

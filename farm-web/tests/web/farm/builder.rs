@@ -145,6 +145,7 @@ pub async fn record(farm: &Farm, packages: &[&str]) -> NewArtifact {
         }],
         base: sha256(b"base").to_string(),
         sources: vec![SourceFile { position: 1, digest: sha256(b"source") }],
+        predecessors: Vec::new(),
         buildroots: vec![Buildroot { source: 1, layers: Vec::new(), packages: packages.iter().map(package).collect() }],
         limits: Limits { timeout_seconds: Some(7200), memory_bytes: Some(8 << 30), ..Limits::default() },
         network: false,
