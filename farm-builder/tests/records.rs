@@ -95,7 +95,8 @@ head -c 30M /dev/zero > file";
     let more = |of: fn(&farm_api::record::Usage) -> Option<u64>| of(&busy).unwrap() - of(&idle).unwrap();
     assert!(more(|usage| usage.peak_memory_bytes) > 100 << 20, "{idle:?} {busy:?}");
     assert!(more(|usage| usage.cpu_milliseconds) > 200, "{idle:?} {busy:?}");
-    assert!(more(|usage| usage.written_bytes) >= 30 << 20, "{idle:?} {busy:?}");
+    // What the rest of a build writes differs a little from one to the next.
+    assert!(more(|usage| usage.written_bytes) > 29 << 20, "{idle:?} {busy:?}");
 }
 
 #[tokio::test]
