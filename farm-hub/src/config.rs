@@ -14,8 +14,10 @@ const LEASE_SECONDS: u32 = 60;
 const LOGIN_SECONDS: u32 = 600;
 /// Two renewals may get lost.
 const RENEW_SECONDS: u32 = 20;
-/// Notifications are lost while the connection is, and a backoff ends without one.
+/// Notifications are lost while the connection is.
 const RESCAN_SECONDS: u64 = 15;
+/// One who waits costs a socket and some kilobytes.
+const MAX_WAITING: usize = 20_000;
 /// The largest package that anybody builds has some gigabytes.
 const MAX_ARTIFACT_BYTES: u64 = 8 << 30;
 /// More than anybody reads; what is above it is a build that prints in a loop.
@@ -49,9 +51,12 @@ pub struct Config {
     /// How often builders renew; 20 by default.
     #[serde(default = "renew_seconds")]
     pub renew_seconds: u32,
-    /// How often to look for tasks of which nothing was heard; 15 by default.
+    /// How often to look for tasks of which nothing was heard, or up to twice as long, by chance; 15 by default.
     #[serde(default = "rescan_seconds")]
     pub rescan_seconds: u64,
+    /// How many claims may wait here; who comes then is sent away for some seconds. 20,000 by default.
+    #[serde(default = "max_waiting")]
+    pub max_waiting: usize,
     /// The largest artifact that is taken; 8 GiB by default.
     #[serde(default = "max_artifact_bytes")]
     pub max_artifact_bytes: u64,
@@ -93,6 +98,10 @@ fn rescan_seconds() -> u64 {
     RESCAN_SECONDS
 }
 
+fn max_waiting() -> usize {
+    MAX_WAITING
+}
+
 fn max_artifact_bytes() -> u64 {
     MAX_ARTIFACT_BYTES
 }
@@ -115,6 +124,9 @@ impl farm_daemon::Config for Config {
         }
         if self.rescan_seconds == 0 {
             problems.push("rescan_seconds is 0: the hub would look all the time".to_owned());
+        }
+        if self.max_waiting == 0 {
+            problems.push("max_waiting is 0: no builder could wait for a task".to_owned());
         }
         problems
     }

@@ -10,7 +10,7 @@ use farm_store::Store;
 use farm_types::Digest;
 use tokio::sync::watch;
 
-use crate::{Config, orders::Orders, waiting::Waiting};
+use crate::{Config, dispatch::Desk, orders::Orders};
 
 /// The hub: its doors to the database and the store, and who waits.
 pub(crate) struct Hub {
@@ -21,7 +21,8 @@ pub(crate) struct Hub {
     pub(crate) acceptor: Option<Acceptor>,
     /// Who comes with which token: a builder calls several times a second while a log runs.
     pub(crate) tokens: Remembered<Digest, KnownBuilder>,
-    pub(crate) waiting: Waiting,
+    /// Where builders wait for tasks.
+    pub(crate) desk: Desk,
     /// A lease of theirs was taken away.
     pub(crate) orders: Orders,
     /// They take no more tasks: their claims that wait are to come back.
@@ -45,7 +46,7 @@ impl Hub {
             store: Store::open(&config.store, &config.spool)?,
             acceptor,
             tokens: Remembered::default(),
-            waiting: Waiting::default(),
+            desk: Desk::new(config.max_waiting),
             orders: Orders::default(),
             recalls: Orders::default(),
             hearing: watch::Sender::new(false),
