@@ -260,7 +260,7 @@ CREATE OR REPLACE FUNCTION farm.job_succeeded(p_job bigint) RETURNS boolean LANG
     ELSE false END
   FROM farm.job j WHERE j.id = p_job
 $$;
-DROP FUNCTION farm.finish_all, farm.undelivered, farm.end_tasks, farm.presence, farm.renew_all, farm.saw, farm.claim_keys, farm.claim_tasks,
+DROP FUNCTION farm.finish_all, farm.undelivered, farm.end_tasks, farm.presence, farm.renew_all, farm.hands_over, farm.saw, farm.claim_keys, farm.claim_tasks,
   farm.hand_out, farm.record_leases, farm.ready_keys, farm.due_in, farm.serves;
 DROP TYPE farm.pick;
 RESET ROLE;

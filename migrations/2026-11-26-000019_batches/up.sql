@@ -251,22 +251,28 @@ CREATE FUNCTION farm.renew_all(p_builders int[], p_instances uuid[], p_tasks big
 RETURNS SETOF int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
+  PERFORM farm.saw(ARRAY(
+    SELECT b.id FROM unnest(p_builders, p_instances) AS x(builder_id, instance) JOIN farm.builder b ON b.id = x.builder_id
+    WHERE b.instance = x.instance OR farm.hands_over(b.id, x.instance)));
+  -- Locked in the order in which all others lock leases.
   RETURN QUERY
-  WITH alive AS MATERIALIZED (
-    SELECT x.* FROM unnest(p_builders, p_instances, p_tasks, p_attempts, p_tokens) WITH ORDINALITY
+  WITH held AS MATERIALIZED (
+    SELECT l.task_id, x.place
+    FROM unnest(p_builders, p_instances, p_tasks, p_attempts, p_tokens) WITH ORDINALITY
         AS x(builder_id, instance, task_id, attempt, token, place)
       JOIN farm.builder b ON b.id = x.builder_id
-    WHERE b.instance = x.instance OR EXISTS (SELECT FROM farm.leaving g WHERE g.instance = x.instance AND g.builder_id = b.id)),
-  seen AS (
-    SELECT farm.saw(array_agg(a.builder_id)) FROM alive a),
-  -- Locked in the order in which all others lock leases.
-  held AS MATERIALIZED (
-    SELECT l.task_id, a.place FROM alive a JOIN farm.lease l
-      ON l.task_id = a.task_id AND l.attempt = a.attempt AND l.token = a.token AND l.builder_id = a.builder_id
+      JOIN farm.lease l ON l.task_id = x.task_id AND l.attempt = x.attempt AND l.token = x.token AND l.builder_id = x.builder_id
+    WHERE b.instance = x.instance OR farm.hands_over(b.id, x.instance)
     ORDER BY l.task_id FOR NO KEY UPDATE OF l),
   renewed AS (
     UPDATE farm.lease l SET expires_at = now() + p_lease FROM held h WHERE l.task_id = h.task_id)
-  SELECT h.place::int FROM held h CROSS JOIN seen;
+  SELECT h.place::int FROM held h;
+END $$;
+
+-- Whether this life of a builder hands over to the next one, and finishes what it holds.
+CREATE FUNCTION farm.hands_over(p_builder int, p_instance uuid) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = '' AS $$
+BEGIN
+  RETURN EXISTS (SELECT FROM farm.leaving g WHERE g.instance = p_instance AND g.builder_id = p_builder);
 END $$;
 
 -- Builders are there. Written down rarely, as this is a write; whoever holds the row of one just now does so as well, and nobody waits.

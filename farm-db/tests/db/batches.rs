@@ -158,7 +158,7 @@ fn what_no_builder_could_make_anything_of_ends_at_once_and_the_others_are_given(
     let (_db, mut conn) = database();
     let one = testing::builder(&mut conn, "one");
     let jobs = [(); 2].map(|()| testing::accepted(&mut conn, &[PLATFORM]));
-    execute(&mut conn, &format!("UPDATE farm.job SET options = '{{\"no_check\": 7}}' WHERE id = {}", jobs[0]));
+    execute(&mut conn, &format!("UPDATE farm.job SET options = '{{\"check\": 7}}' WHERE id = {}", jobs[0]));
     let picks: Vec<_> = look(&mut conn).iter().map(|key| pick(key, one)).collect();
     assert_eq!(given(&mut conn, &picks), [(one.id, task_of(&mut conn, jobs[1]))]);
     let fault = "SELECT outcome || ': ' || message AS text FROM farm.attempt WHERE outcome IS NOT NULL";
