@@ -26,12 +26,35 @@ pub enum DbError {
     /// The database cannot be reached or is shutting down; the same call may go through later.
     #[error("the database cannot be reached: {0}")]
     Unavailable(String),
+    /// Too much waits for the database already; the same call may go through later.
+    #[error("more is asked of the database than it can do at the moment")]
+    Busy,
     /// What the database answered is not what this version of the farm expects.
     #[error("unexpected data in the database: {0}")]
     Data(String),
     /// Any other error of the database: a mistake of ours.
     #[error("the database refused a statement: {0}")]
     Sql(Diesel),
+}
+
+impl DbError {
+    /// The same error once more, for another one of those whom it concerns.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::NotFound(text) => Self::NotFound(text.clone()),
+            Self::Conflict(text) => Self::Conflict(text.clone()),
+            Self::Forbidden(text) => Self::Forbidden(text.clone()),
+            Self::Limit(text) => Self::Limit(text.clone()),
+            Self::LeaseLost(text) => Self::LeaseLost(text.clone()),
+            Self::Unavailable(text) => Self::Unavailable(text.clone()),
+            Self::Busy => Self::Busy,
+            Self::Data(text) => Self::Data(text.clone()),
+            Self::Sql(Diesel::DatabaseError(kind, info)) => {
+                Self::Sql(Diesel::DatabaseError(*kind, Box::new(info.message().to_owned())))
+            }
+            Self::Sql(other) => Self::Sql(Diesel::QueryBuilderError(other.to_string().into())),
+        }
+    }
 }
 
 impl From<Diesel> for DbError {

@@ -56,7 +56,7 @@ impl HubError {
             Self::Database(DbError::Conflict(message)) => (Code::Conflict, message),
             Self::Database(DbError::LeaseLost(message)) => (Code::LeaseLost, message),
             Self::Database(DbError::Forbidden(message)) => (Code::Forbidden, message),
-            Self::Database(error @ DbError::Unavailable(_)) => {
+            Self::Database(error @ (DbError::Unavailable(_) | DbError::Busy)) => {
                 warn!(%error, "a builder has to wait for the database");
                 (Code::Unavailable, "the hub cannot reach its database; nothing was lost, try again soon".to_owned())
             }

@@ -34,9 +34,12 @@ pub(crate) async fn listen(hub: Shared) -> anyhow::Result<()> {
 fn pass_on(hub: &Hub, notification: &Notification) {
     match notification.channel {
         Channel::Ready => {
-            if let Ok(platform) = notification.payload.parse() {
-                hub.waiting.wake(Wake::new(platform));
-            }
+            let platform = match queue::Ready::heard(&notification.payload) {
+                Some(queue::Ready::Key(key)) => key.platform,
+                Some(queue::Ready::Look(platform)) => platform,
+                None => return,
+            };
+            hub.waiting.wake(Wake::new(platform));
         }
         Channel::Orders => match notification.payload.strip_suffix(" recall") {
             Some(builder) => _ = builder.parse().map(|builder| hub.recalls.ring(builder)),

@@ -80,7 +80,7 @@ impl AppError {
             Self::Database(DbError::Conflict(message) | DbError::LeaseLost(message)) => {
                 ErrorBody::new(ErrorCode::Conflict, message)
             }
-            Self::Database(error @ DbError::Unavailable(_)) => {
+            Self::Database(error @ (DbError::Unavailable(_) | DbError::Busy)) => {
                 warn!(%error, "a request has to wait for the database");
                 let message = "the farm cannot reach its database at the moment; nothing was lost, try again soon";
                 ErrorBody::new(ErrorCode::Unavailable, message)

@@ -1,16 +1,16 @@
 use std::time::Duration;
 
 use diesel::{
-    Connection as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
+    IntoSql as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid},
 };
 use farm_api::{hub, limits::Limits, options::BuildOptions, recipe::Recipe, record::Usage};
 use farm_types::{AttemptNumber, BuilderId, Cause, Digest, JobId, LeaseKey, LeaseToken, Outcome, TaskId};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::finish;
-use crate::{Result, document::documents};
+use super::{ReadyKey, finish};
+use crate::{DbError, Result, call::call};
 
 /// A task that a builder now holds.
 #[derive(Debug, Clone)]
@@ -39,6 +39,17 @@ pub struct ClaimedTask {
     pub sources: Vec<hub::LeaseSource>,
 }
 
+/// A task of the queue, and the life of a builder that is to have it.
+#[derive(Debug, Clone)]
+pub struct Pick {
+    /// The task.
+    pub key: ReadyKey,
+    /// The builder.
+    pub builder: BuilderId,
+    /// Its life.
+    pub instance: Uuid,
+}
+
 /// A builder comes up, from that address. Answers how many leases of an earlier life of it went back to the queue.
 pub fn hello(conn: &mut PgConnection, builder: BuilderId, address: &str, hello: &hub::Hello) -> Result<i32> {
     #[derive(QueryableByName)]
@@ -58,8 +69,50 @@ pub fn hello(conn: &mut PgConnection, builder: BuilderId, address: &str, hello: 
     Ok(row.hello)
 }
 
+/// Gives a builder with `want` free slots tasks of the platforms that it serves, best first, that weigh no more together. An attempt
+/// that no builder could make anything of ends at once.
+pub fn claim(
+    conn: &mut PgConnection,
+    builder: BuilderId,
+    instance: Uuid,
+    want: u32,
+    lease_seconds: u32,
+) -> Result<Vec<ClaimedTask>> {
+    let arguments = (
+        builder.0.into_sql::<Integer>(),
+        instance.into_sql::<SqlUuid>(),
+        i32::try_from(want).unwrap_or(i32::MAX).into_sql::<Integer>(),
+        f64::from(lease_seconds).into_sql::<Double>(),
+    );
+    let rows: Vec<Row> = call("SELECT * FROM farm.claim_tasks(", arguments, " * interval '1 second')").load(conn)?;
+    Ok(told(conn, rows).into_iter().map(|(_, task)| task).collect())
+}
+
+/// Gives these builders these tasks, in one statement. What cannot be had is missing in the answer: it is gone, not due, avoids its builder
+/// or takes more than one slot, or that life of the builder is over, does not serve the platform or saves its slots for another task.
+pub fn claim_keys(
+    conn: &mut PgConnection,
+    picks: &[Pick],
+    lease_seconds: u32,
+) -> Result<Vec<(BuilderId, ClaimedTask)>> {
+    let column = |of: fn(&Pick) -> i64| picks.iter().map(of).collect::<Vec<_>>();
+    let arguments = (
+        picks.iter().map(|pick| pick.key.platform.as_str()).collect::<Vec<_>>().into_sql::<Array<Text>>(),
+        picks.iter().map(|pick| pick.key.class.as_str()).collect::<Vec<_>>().into_sql::<Array<Text>>(),
+        column(|pick| pick.key.rank).into_sql::<Array<BigInt>>(),
+        column(|pick| pick.key.task.0).into_sql::<Array<BigInt>>(),
+        picks.iter().map(|pick| pick.builder.0).collect::<Vec<_>>().into_sql::<Array<Integer>>(),
+        picks.iter().map(|pick| pick.instance).collect::<Vec<_>>().into_sql::<Array<SqlUuid>>(),
+        f64::from(lease_seconds).into_sql::<Double>(),
+    );
+    let rows: Vec<Row> = call("SELECT * FROM farm.claim_keys(", arguments, " * interval '1 second')").load(conn)?;
+    Ok(told(conn, rows))
+}
+
 #[derive(QueryableByName)]
 struct Row {
+    #[diesel(sql_type = Integer)]
+    builder_id: i32,
     #[diesel(sql_type = BigInt)]
     task_id: i64,
     #[diesel(sql_type = Integer)]
@@ -84,87 +137,65 @@ struct Row {
     options: serde_json::Value,
     #[diesel(sql_type = Jsonb)]
     limits: serde_json::Value,
+    /// The record that it is to be built like; without a digest once that has gone.
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    likeness: Option<serde_json::Value>,
 }
 
-/// Gives a builder with `want` free slots tasks of the platforms that it serves, best first, that weigh no more together. An attempt
-/// that no builder could make anything of ends at once.
-pub fn claim(
-    conn: &mut PgConnection,
-    builder: BuilderId,
-    instance: Uuid,
-    want: u32,
-    lease_seconds: u32,
-) -> Result<Vec<ClaimedTask>> {
-    // What is claimed and then not told would be held by nobody until its lease runs out.
-    conn.transaction(|conn| {
-        let query = sql_query(
-            "SELECT c.*, farm.leased_weight(c.task_id) AS weight, o.options, o.limits
-             FROM farm.claim($1, $2, $3, make_interval(secs => $4)) c CROSS JOIN LATERAL farm.asked_of_builds(c.job_id) o",
-        );
-        let rows: Vec<Row> = query
-            .bind::<Integer, _>(builder.0)
-            .bind::<SqlUuid, _>(instance)
-            .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
-            .bind::<Double, _>(f64::from(lease_seconds))
-            .load(conn)?;
-        let mut tasks = Vec::new();
-        for row in rows {
-            let key = row.key();
-            match row.read() {
-                Ok(task) => tasks.push(task),
-                Err(error) => {
-                    let message = format!("what the farm knows of the task cannot be read: {error}");
-                    tracing::error!(task.id = %key.task, "{message}; the task goes to no builder");
-                    finish(conn, builder, &key, &hopeless(Outcome::FarmFault, Cause::Internal, message))?;
+/// Why a claimed task goes to no builder.
+enum Hopeless {
+    Unreadable(DbError),
+    RecordGone,
+}
+
+/// What was claimed, without what no builder could make anything of: that ends at once, by itself, as the claim stands already.
+fn told(conn: &mut PgConnection, rows: Vec<Row>) -> Vec<(BuilderId, ClaimedTask)> {
+    let mut tasks = Vec::new();
+    for row in rows {
+        let (builder, key) = (BuilderId(row.builder_id), row.key());
+        match row.read() {
+            Ok(task) => tasks.push((builder, task)),
+            Err(reason) => {
+                if let Err(error) = finish(conn, builder, &key, &reason.end(&key)) {
+                    tracing::error!(task.id = %key.task, %error, "a task that goes to no builder stays leased until its lease runs out");
                 }
             }
         }
-        if tasks.is_empty() { Ok(tasks) } else { with_likes(conn, builder, tasks) }
-    })
+    }
+    tasks
 }
 
-/// Adds which of the tasks are to be built like another: few ever are. One of which the record has gone is not built otherwise.
-fn with_likes(conn: &mut PgConnection, builder: BuilderId, tasks: Vec<ClaimedTask>) -> Result<Vec<ClaimedTask>> {
-    #[derive(Deserialize)]
-    struct Like {
-        task: TaskId,
-        digest: Option<Digest>,
-        size: Option<u64>,
-    }
-    let numbers: Vec<i64> = tasks.iter().map(|task| task.key.task.0).collect();
-    let query = sql_query("SELECT document FROM farm.likes($1, $2) AS document WHERE document IS NOT NULL")
-        .bind::<Integer, _>(builder.0)
-        .bind::<Array<BigInt>, _>(numbers);
-    let likes: Vec<Like> = documents(conn, query)?;
-    let mut told = Vec::new();
-    for mut task in tasks {
-        match likes.iter().find(|like| like.task == task.key.task) {
-            None => told.push(task),
-            Some(&Like { digest: Some(digest), size: Some(size), .. }) => {
-                task.like = Some(hub::LeaseRecord { digest, size });
-                told.push(task);
+impl Hopeless {
+    /// The end of an attempt that no builder was given.
+    fn end(self, key: &LeaseKey) -> hub::Finish {
+        let (outcome, cause, message) = match self {
+            Self::Unreadable(error) => {
+                let message = format!("what the farm knows of the task cannot be read: {error}");
+                tracing::error!(task.id = %key.task, "{message}; the task goes to no builder");
+                (Outcome::FarmFault, Cause::Internal, message)
             }
-            Some(_) => {
+            Self::RecordGone => {
                 let message = "the record of the build that it is to be built like is gone: hand it in anew".to_owned();
-                finish(conn, builder, &task.key, &hopeless(Outcome::Failed, Cause::Dependencies, message))?;
+                (Outcome::Failed, Cause::Dependencies, message)
             }
+        };
+        hub::Finish {
+            outcome,
+            cause: Some(cause),
+            stage: None,
+            message,
+            excerpt: Vec::new(),
+            stages: Vec::new(),
+            marks: Vec::new(),
+            usage: Usage::default(),
+            artifacts: Vec::new(),
         }
     }
-    Ok(told)
 }
 
-/// The end of an attempt that no builder was given.
-fn hopeless(outcome: Outcome, cause: Cause, message: String) -> hub::Finish {
-    hub::Finish {
-        outcome,
-        cause: Some(cause),
-        stage: None,
-        message,
-        excerpt: Vec::new(),
-        stages: Vec::new(),
-        marks: Vec::new(),
-        usage: Usage::default(),
-        artifacts: Vec::new(),
+impl From<serde_json::Error> for Hopeless {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Unreadable(error.into())
     }
 }
 
@@ -173,7 +204,7 @@ impl Row {
         LeaseKey { task: TaskId(self.task_id), attempt: AttemptNumber(self.attempt), token: LeaseToken(self.token) }
     }
 
-    fn read(self) -> Result<ClaimedTask> {
+    fn read(self) -> Result<ClaimedTask, Hopeless> {
         Ok(ClaimedTask {
             key: self.key(),
             job: JobId(self.job_id),
@@ -181,11 +212,24 @@ impl Row {
             timeout_seconds: u32::try_from(self.timeout_seconds).unwrap_or(u32::MAX),
             waited: Duration::try_from_secs_f64(self.waited).unwrap_or_default(),
             network: self.network,
-            like: None,
+            like: self.likeness.map(like).transpose()?,
             weight: u16::try_from(self.weight).unwrap_or(1),
             options: serde_json::from_value(self.options)?,
             limits: serde_json::from_value(self.limits)?,
             sources: serde_json::from_value(self.sources)?,
         })
+    }
+}
+
+/// The record to build like. A task of which that has gone is not built otherwise.
+fn like(document: serde_json::Value) -> Result<hub::LeaseRecord, Hopeless> {
+    #[derive(Deserialize)]
+    struct Like {
+        digest: Option<Digest>,
+        size: Option<u64>,
+    }
+    match serde_json::from_value(document)? {
+        Like { digest: Some(digest), size: Some(size) } => Ok(hub::LeaseRecord { digest, size }),
+        _ => Err(Hopeless::RecordGone),
     }
 }

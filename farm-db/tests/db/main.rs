@@ -3,6 +3,8 @@
 
 mod access;
 mod after;
+mod batch;
+mod batches;
 mod faults;
 mod fence;
 mod intake;
