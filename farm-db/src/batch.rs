@@ -1,11 +1,12 @@
 //! Group commit: what many ask for at the same time is done in one transaction.
 //!
 //! While a batch is under way the next one collects, so a busy database is asked less often and for more at once, and an idle one is
-//! asked at once. Nobody waits for a batch to fill.
+//! asked at once. Nobody waits for a batch to fill, unless it is to gather for a time because what it does is not urgent.
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use diesel::PgConnection;
@@ -22,11 +23,13 @@ pub struct Bounds {
     pub under_way: usize,
     /// Items that wait for a batch; who comes then is sent away.
     pub waiting: usize,
+    /// How long a batch gathers before it begins.
+    pub gather: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { size: 64, under_way: 2, waiting: 4096 }
+        Self { size: 64, under_way: 2, waiting: 4096, gather: Duration::ZERO }
     }
 }
 
@@ -98,6 +101,9 @@ impl<I: Send + 'static, O: Send + 'static> Inner<I, O> {
     /// Does batches until nothing waits.
     async fn work_off(self: Arc<Self>) {
         loop {
+            if !self.bounds.gather.is_zero() {
+                tokio::time::sleep(self.bounds.gather).await;
+            }
             let batch: Vec<Item<I, O>> = {
                 let mut queue = self.queue();
                 let size = self.bounds.size.min(queue.waiting.len());

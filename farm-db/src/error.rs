@@ -39,7 +39,7 @@ pub enum DbError {
 
 impl DbError {
     /// The same error once more, for another one of those whom it concerns.
-    pub(crate) fn again(&self) -> Self {
+    pub fn again(&self) -> Self {
         match self {
             Self::NotFound(text) => Self::NotFound(text.clone()),
             Self::Conflict(text) => Self::Conflict(text.clone()),

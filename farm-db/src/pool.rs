@@ -18,6 +18,8 @@ const SESSION: &str =
     "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5min'; SET timezone = 'UTC'";
 /// How long to wait for a free connection.
 const WAIT: Duration = Duration::from_secs(10);
+/// How many may wait for each connection: a second's work, or two. Who comes then is sent away and not kept waiting in vain.
+const WAITING: usize = 64;
 /// Connections are made anew, so that a principal that was shut out is really out: a connection outlives its ticket.
 const MAX_AGE_SECONDS: u64 = 600;
 
@@ -80,12 +82,16 @@ impl Pool {
         Ok(Self { inner })
     }
 
-    /// Runs one verb.
+    /// Runs one verb. [`DbError::Busy`]: too many wait for a connection already.
     pub async fn run<T, F>(&self, verb: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut PgConnection) -> Result<T> + Send + 'static,
     {
+        let status = self.inner.status();
+        if status.waiting >= WAITING * status.max_size {
+            return Err(DbError::Busy);
+        }
         let conn = self.inner.get().await.map_err(|e| DbError::Unavailable(plain(&e.to_string())))?;
         conn.interact(verb).await.map_err(|e| DbError::Unavailable(plain(&e.to_string())))?
     }

@@ -18,6 +18,8 @@ const RENEW_SECONDS: u32 = 20;
 const RESCAN_SECONDS: u64 = 15;
 /// One who waits costs a socket and some kilobytes.
 const MAX_WAITING: usize = 20_000;
+/// More would only wait for each other.
+const MAX_CALLS: usize = 512;
 /// The largest package that anybody builds has some gigabytes.
 const MAX_ARTIFACT_BYTES: u64 = 8 << 30;
 /// More than anybody reads; what is above it is a build that prints in a loop.
@@ -54,9 +56,13 @@ pub struct Config {
     /// How often to look for tasks of which nothing was heard, or up to twice as long, by chance; 15 by default.
     #[serde(default = "rescan_seconds")]
     pub rescan_seconds: u64,
-    /// How many claims may wait here; who comes then is sent away for some seconds. 20,000 by default.
+    /// How many claims, and how many renewals, may wait here; who comes then is sent away for some seconds. 20,000 by default.
     #[serde(default = "max_waiting")]
     pub max_waiting: usize,
+    /// How many other calls may be under way at once, of one address half of them; who comes then is sent away for some seconds. 512 by
+    /// default.
+    #[serde(default = "max_calls")]
+    pub max_calls: usize,
     /// The largest artifact that is taken; 8 GiB by default.
     #[serde(default = "max_artifact_bytes")]
     pub max_artifact_bytes: u64,
@@ -102,6 +108,10 @@ fn max_waiting() -> usize {
     MAX_WAITING
 }
 
+fn max_calls() -> usize {
+    MAX_CALLS
+}
+
 fn max_artifact_bytes() -> u64 {
     MAX_ARTIFACT_BYTES
 }
@@ -125,8 +135,8 @@ impl farm_daemon::Config for Config {
         if self.rescan_seconds == 0 {
             problems.push("rescan_seconds is 0: the hub would look all the time".to_owned());
         }
-        if self.max_waiting == 0 {
-            problems.push("max_waiting is 0: no builder could wait for a task".to_owned());
+        if self.max_waiting == 0 || self.max_calls == 0 {
+            problems.push("max_waiting or max_calls is 0: no builder could be served".to_owned());
         }
         problems
     }

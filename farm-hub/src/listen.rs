@@ -1,6 +1,6 @@
 //! What is heard of the database: tasks that can be claimed, orders for builders, changes of access.
 
-use farm_db::{Channel, Heard, Notification};
+use farm_db::{Channel, Heard, Notification, queue::Ready};
 use tracing::{info, warn};
 
 use crate::hub::{Hub, Shared};

@@ -10,12 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use farm_api::error::{ErrorBody, ErrorCode, Reason};
+use farm_daemon::http::retry_after;
 use farm_db::DbError;
 use farm_store::StoreError;
 use tracing::{error, warn};
-
-/// When to come again, in seconds, after 503.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("3");
 
 /// How a password is asked for (RFC 7617).
 const PASSWORD: HeaderValue = HeaderValue::from_static("Basic realm=\"farm\", charset=\"UTF-8\"");
@@ -123,7 +121,7 @@ impl IntoResponse for AppError {
         let mut response = (status, Json(&body)).into_response();
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if body.code == ErrorCode::Unavailable {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after());
         }
         if asks {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, PASSWORD);

@@ -27,6 +27,6 @@ pub use dispatch::{
 };
 pub use finish::{deliver, finish, finish_all, has_delivered, reap, release};
 pub use lease::{LeasedBucket, append_log, bucket, gone, held, like, renew, renew_all, source, stage_began};
-pub use life::{leave, pulse, saves_slots, tell_status};
+pub use life::{leave, pulse, saves_slots, tell_status, tell_statuses};
 pub use people::{cancel_job, retry_job};
 pub use seal::{UnsealedLog, expect_log, seal_log, unsealed_logs};

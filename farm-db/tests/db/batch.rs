@@ -34,7 +34,7 @@ fn gated(pool: Pool, bounds: Bounds) -> (Batch<u32, u32>, Arc<Mutex<Vec<usize>>>
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_while_a_batch_is_under_way_is_done_in_the_next_one() {
     let db = TestDb::new();
-    let (batch, sizes, open) = gated(pool(&db), Bounds { size: 4, under_way: 1, waiting: 100 });
+    let (batch, sizes, open) = gated(pool(&db), Bounds { size: 4, under_way: 1, waiting: 100, ..Bounds::default() });
     let run = |item| {
         let batch = batch.clone();
         tokio::spawn(async move { batch.run(item).await.unwrap() })
@@ -56,7 +56,7 @@ async fn what_comes_while_a_batch_is_under_way_is_done_in_the_next_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_when_too_many_wait_is_sent_away() {
     let db = TestDb::new();
-    let (batch, sizes, open) = gated(pool(&db), Bounds { size: 4, under_way: 1, waiting: 1 });
+    let (batch, sizes, open) = gated(pool(&db), Bounds { size: 4, under_way: 1, waiting: 1, ..Bounds::default() });
     let run = |item| {
         let batch = batch.clone();
         tokio::spawn(async move { batch.run(item).await })
@@ -74,7 +74,7 @@ async fn who_comes_when_too_many_wait_is_sent_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_goes_away_has_it_done_all_the_same() {
     let db = TestDb::new();
-    let (batch, sizes, open) = gated(pool(&db), Bounds { size: 4, under_way: 1, waiting: 100 });
+    let (batch, sizes, open) = gated(pool(&db), Bounds { size: 4, under_way: 1, waiting: 100, ..Bounds::default() });
     let gone = tokio::spawn({
         let batch = batch.clone();
         async move { batch.run(1).await }
@@ -114,7 +114,7 @@ async fn an_error_a_panic_and_a_missing_answer_are_told_to_everybody_and_the_nex
 async fn two_batches_are_under_way_at_the_same_time_and_no_more() {
     let db = TestDb::new();
     let (both, busy) = (Barrier::new(2), AtomicUsize::new(0));
-    let batch = Batch::new(pool(&db), Bounds { size: 1, under_way: 2, waiting: 100 }, move |_, items: Vec<()>| {
+    let batch = Batch::new(pool(&db), Bounds { size: 1, under_way: 2, waiting: 100, ..Bounds::default() }, move |_, items: Vec<()>| {
         let busy_now = busy.fetch_add(1, Ordering::SeqCst) + 1;
         both.wait();
         busy.fetch_sub(1, Ordering::SeqCst);

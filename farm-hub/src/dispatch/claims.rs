@@ -1,17 +1,16 @@
 //! Claiming what was matched. Everything before was a hint; here the database decides.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use farm_db::{
     DbError,
-    queue::{self, ClaimedTask, Pick},
+    queue::{self, ClaimedTask, Pick, ReadyKey},
 };
 use farm_types::TaskId;
 use tracing::warn;
-use uuid::Uuid;
 
 use super::{
-    keys::Ready,
+    keys::Claimable,
     matching::Picked,
     waiters::{Life, Ticket},
 };
@@ -32,7 +31,7 @@ pub(super) async fn claim_by_key(hub: Shared, picks: Vec<(Ticket, Vec<Picked>)>)
     metrics::histogram!("farm_hub_claim_batch").record(u32::try_from(all.len()).unwrap_or(u32::MAX));
     let (number, lease_seconds) = (all.len(), hub.config.lease_seconds);
     let claimed = hub.pool.run(move |conn| queue::claim_keys(conn, &all, lease_seconds)).await;
-    let failed = claimed.as_ref().err().map(|error| matches!(error, DbError::Unavailable(_)));
+    let failed = claimed.as_ref().err().map(|error| matches!(error, DbError::Unavailable(_) | DbError::Busy));
     if let Err(error) = &claimed {
         warn!(%error, picks = number, "tasks cannot be claimed");
     }
@@ -66,14 +65,16 @@ pub(super) async fn claim_by_key(hub: Shared, picks: Vec<(Ticket, Vec<Picked>)>)
 
 fn pick((builder, instance): Life, one: &Picked) -> Pick {
     let Picked { platform, place, ready } = one;
-    Pick {
+    let key = ReadyKey {
         platform: platform.clone(),
         class: place.class,
         rank: place.rank,
         task: place.task,
-        builder,
-        instance,
-    }
+        weight: ready.weight,
+        not_before_in: Duration::ZERO,
+        avoid: Vec::new(),
+    };
+    Pick { key, builder, instance }
 }
 
 /// Has a builder look into the queue by itself; `heavy`: because of that task.
@@ -87,7 +88,7 @@ pub(super) async fn claim_carefully(hub: Shared, ticket: Ticket, heavy: Option<P
     if let Some(one) = heavy {
         let got = found.as_ref().and_then(|(_, result)| Some(result.as_ref().ok()?.has(one.place.task)));
         let saved = one.ready.saved || found.as_ref().is_some_and(|(_, result)| saves(result));
-        let back = Ready { saved, ..one.ready.clone() };
+        let back = Claimable { saved, ..one.ready.clone() };
         hub.desk.done(&one, (got != Some(true)).then_some(back));
     }
     if let Some((life, result)) = found {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use farm_api::error::ErrorCode;
+use farm_db::queue::ReadyKey;
 use farm_types::PlatformName;
 use tokio::{
     sync::{Notify, oneshot, watch},
@@ -13,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    keys::{Place, Ready},
+    keys::Claimable,
     matching::{Picked, Round, match_up},
     memory::{Found, Memory, Plan},
     waiters::{Life, Ticket, Waiters},
@@ -96,9 +97,10 @@ impl Desk {
     }
 
     /// A task can be claimed.
-    pub(crate) fn hear(&self, platform: &PlatformName, place: Place, ready: Ready) {
-        let known = self.with(|inner| inner.memory.hear(platform, place, ready, Instant::now()));
-        if known { self.matches.notify_one() } else { self.hear_of(platform) }
+    pub(crate) fn hear(&self, key: ReadyKey) {
+        let (platform, place, now) = (key.platform.clone(), key.place(), Instant::now());
+        let known = self.with(|inner| inner.memory.hear(&platform, place, Claimable::new(key, now), now));
+        if known { self.matches.notify_one() } else { self.hear_of(&platform) }
     }
 
     /// There may be tasks of a platform, or somebody who serves it only now.
@@ -225,7 +227,7 @@ impl Desk {
     }
 
     /// The claim of a task is over; `back`: it is there still, as far as is known.
-    pub(super) fn done(&self, one: &Picked, back: Option<Ready>) {
+    pub(super) fn done(&self, one: &Picked, back: Option<Claimable>) {
         self.with(|inner| inner.memory.done(&one.platform, one.place, back, Instant::now()));
     }
 

@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use farm_types::{BuilderId, Class, TaskId};
+use farm_db::queue::{Place, ReadyKey};
+use farm_types::BuilderId;
 use tokio::time::Instant;
 
 /// More of a platform are not remembered: the best are, and how far that goes.
@@ -15,17 +16,9 @@ const LOW: usize = 500;
 /// So long after it could be claimed, a task goes to a builder again that it went wrong on: see `farm.take_tasks`.
 const AVOID: Duration = Duration::from_secs(120);
 
-/// A task's place in the order of its platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) class: Class,
-    pub(crate) rank: i64,
-    pub(crate) task: TaskId,
-}
-
 /// What is known of a task beside its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ready {
+pub(crate) struct Claimable {
     pub(crate) weight: u16,
     /// Before, nobody is given it.
     pub(crate) due: Instant,
@@ -35,7 +28,12 @@ pub(crate) struct Ready {
     pub(crate) saved: bool,
 }
 
-impl Ready {
+impl Claimable {
+    /// What a key says that was heard or found just now.
+    pub(crate) fn new(key: ReadyKey, now: Instant) -> Self {
+        Self { weight: key.weight, due: now + key.not_before_in, avoid: key.avoid, saved: false }
+    }
+
     /// Whether it is for that builder by now.
     pub(crate) fn is_for(&self, builder: BuilderId, now: Instant) -> bool {
         self.avoid.is_empty() || !self.avoid.contains(&builder) || self.due + AVOID < now
@@ -45,7 +43,7 @@ impl Ready {
 /// The tasks of one platform, as far as they are known. All up to the horizon are; without one, all there are.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    known: BTreeMap<Place, (Ready, Stamp)>,
+    known: BTreeMap<Place, (Claimable, Stamp)>,
     due: BTreeSet<Place>,
     later: BTreeSet<(Instant, Place)>,
     horizon: Option<Place>,
@@ -56,7 +54,7 @@ pub(crate) type Stamp = u64;
 
 impl Keys {
     /// Remembers a task, unless it is beyond the horizon: it is found when the look comes to it.
-    pub(crate) fn insert(&mut self, place: Place, ready: Ready, stamp: Stamp, now: Instant) {
+    pub(crate) fn insert(&mut self, place: Place, ready: Claimable, stamp: Stamp, now: Instant) {
         if self.horizon.is_some_and(|horizon| place > horizon) {
             return;
         }
@@ -76,7 +74,7 @@ impl Keys {
     }
 
     /// Forgets a task.
-    pub(crate) fn remove(&mut self, place: &Place) -> Option<Ready> {
+    pub(crate) fn remove(&mut self, place: &Place) -> Option<Claimable> {
         let (ready, _) = self.known.remove(place)?;
         if !self.due.remove(place) {
             self.later.remove(&(ready.due, *place));
@@ -85,7 +83,7 @@ impl Keys {
     }
 
     /// Replaces what was heard up to a moment by what a look found that began then, from the head of the queue. `more`: there is more.
-    pub(crate) fn replace(&mut self, found: Vec<(Place, Ready)>, more: bool, began: Stamp, now: Instant) {
+    pub(crate) fn replace(&mut self, found: Vec<(Place, Claimable)>, more: bool, began: Stamp, now: Instant) {
         let old: Vec<Place> = self.known.iter().filter(|(_, (_, s))| *s <= began).map(|(place, _)| *place).collect();
         for place in old {
             self.remove(&place);
@@ -98,7 +96,7 @@ impl Keys {
     pub(crate) fn go_on(
         &mut self,
         horizon: Place,
-        found: Vec<(Place, Ready)>,
+        found: Vec<(Place, Claimable)>,
         more: bool,
         began: Stamp,
         now: Instant,
@@ -111,7 +109,7 @@ impl Keys {
         fits
     }
 
-    fn extend(&mut self, found: Vec<(Place, Ready)>, more: bool, began: Stamp, now: Instant) {
+    fn extend(&mut self, found: Vec<(Place, Claimable)>, more: bool, began: Stamp, now: Instant) {
         let end = found.last().map(|(place, _)| *place).filter(|_| more);
         for (place, ready) in found {
             // What was heard since is newer.
@@ -150,7 +148,7 @@ impl Keys {
     }
 
     /// The best one that can be given, or the best after another.
-    pub(crate) fn first_after(&self, place: Option<Place>) -> Option<(Place, &Ready)> {
+    pub(crate) fn first_after(&self, place: Option<Place>) -> Option<(Place, &Claimable)> {
         let place = match place {
             None => self.due.first(),
             Some(place) => self.due.range((std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded)).next(),
@@ -158,7 +156,7 @@ impl Keys {
         self.known.get(place).map(|(ready, _)| (*place, ready))
     }
 
-    pub(crate) fn get(&self, place: &Place) -> Option<&Ready> {
+    pub(crate) fn get(&self, place: &Place) -> Option<&Claimable> {
         self.known.get(place).map(|(ready, _)| ready)
     }
 
@@ -174,14 +172,16 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
+    use farm_types::{Class, TaskId};
+
     use super::*;
 
     fn place(rank: i64) -> Place {
         Place { class: Class::Normal, rank, task: TaskId(rank) }
     }
 
-    fn ready(now: Instant) -> Ready {
-        Ready { weight: 1, due: now, avoid: Vec::new(), saved: false }
+    fn ready(now: Instant) -> Claimable {
+        Claimable { weight: 1, due: now, avoid: Vec::new(), saved: false }
     }
 
     fn ranks(keys: &Keys) -> Vec<i64> {
@@ -190,7 +190,7 @@ mod tests {
             .collect()
     }
 
-    fn found(ranks: std::ops::Range<i64>, now: Instant) -> Vec<(Place, Ready)> {
+    fn found(ranks: std::ops::Range<i64>, now: Instant) -> Vec<(Place, Claimable)> {
         ranks.map(|rank| (place(rank), ready(now))).collect()
     }
 
@@ -237,7 +237,7 @@ mod tests {
     fn a_task_is_given_when_its_time_has_come() {
         let (mut keys, now) = (Keys::default(), Instant::now());
         let due = now + Duration::from_secs(5);
-        keys.insert(place(1), Ready { due, ..ready(now) }, 1, now);
+        keys.insert(place(1), Claimable { due, ..ready(now) }, 1, now);
         assert_eq!((ranks(&keys), keys.next_due()), (vec![], Some(due)));
         keys.ripen(due);
         assert_eq!((ranks(&keys), keys.next_due()), (vec![1], None));
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_builder_that_a_task_went_wrong_on_is_given_it_two_minutes_later() {
         let now = Instant::now();
-        let task = Ready { avoid: vec![BuilderId(1)], ..ready(now) };
+        let task = Claimable { avoid: vec![BuilderId(1)], ..ready(now) };
         assert!(!task.is_for(BuilderId(1), now) && task.is_for(BuilderId(2), now));
         assert!(task.is_for(BuilderId(1), now + AVOID + Duration::from_secs(1)));
     }

@@ -2,11 +2,12 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
+use farm_db::queue::Place;
 use farm_types::PlatformName;
 use tokio::time::Instant;
 
 use super::{
-    keys::{Place, Ready},
+    keys::Claimable,
     memory::Memory,
     waiters::{Ticket, Waiter, Waiters},
 };
@@ -26,7 +27,7 @@ pub(crate) struct Round {
 pub(crate) struct Picked {
     pub(crate) platform: PlatformName,
     pub(crate) place: Place,
-    pub(crate) ready: Ready,
+    pub(crate) ready: Claimable,
 }
 
 impl Round {
@@ -84,7 +85,7 @@ pub(crate) fn match_up(memory: &mut Memory, waiters: &mut Waiters, most: usize, 
 }
 
 /// Who is given a task, if anybody is.
-fn whose_turn(waiters: &Waiters, platform: &PlatformName, place: Place, ready: &Ready, now: Instant) -> Option<Ticket> {
+fn whose_turn(waiters: &Waiters, platform: &PlatformName, place: Place, ready: &Claimable, now: Instant) -> Option<Ticket> {
     if ready.weight <= 1 {
         return waiters.first(platform, |waiter| ready.is_for(waiter.life.0, now));
     }

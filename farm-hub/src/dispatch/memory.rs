@@ -5,10 +5,11 @@ use std::{
     time::Duration,
 };
 
+use farm_db::queue::Place;
 use farm_types::PlatformName;
 use tokio::time::Instant;
 
-use super::keys::{Keys, Place, Ready, Stamp};
+use super::keys::{Claimable, Keys, Stamp};
 
 /// The least time between two looks at the head of a platform, however often one is asked for.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -60,7 +61,7 @@ impl Plan {
 }
 
 /// Tasks that a look found of a platform, and whether there are more behind them.
-pub(crate) type Found = (Vec<(Place, Ready)>, bool);
+pub(crate) type Found = (Vec<(Place, Claimable)>, bool);
 
 impl Memory {
     /// From now on it is known of that platform what is heard. What was before has to be looked for.
@@ -71,7 +72,7 @@ impl Memory {
     }
 
     /// Remembers a task that can be claimed. False: nobody here was known to serve that platform.
-    pub(crate) fn hear(&mut self, platform: &PlatformName, place: Place, ready: Ready, now: Instant) -> bool {
+    pub(crate) fn hear(&mut self, platform: &PlatformName, place: Place, ready: Claimable, now: Instant) -> bool {
         self.now += 1;
         let Some(known) = self.platforms.get_mut(platform) else { return false };
         known.keys.insert(place, ready, self.now, now);
@@ -140,17 +141,17 @@ impl Memory {
     }
 
     /// The best task of a platform that can be given, or the best one after another.
-    pub(crate) fn first_after(&self, platform: &PlatformName, place: Option<Place>) -> Option<(Place, &Ready)> {
+    pub(crate) fn first_after(&self, platform: &PlatformName, place: Option<Place>) -> Option<(Place, &Claimable)> {
         self.platforms.get(platform)?.keys.first_after(place)
     }
 
     /// What is known of a task.
-    pub(crate) fn get(&self, platform: &PlatformName, place: &Place) -> Option<&Ready> {
+    pub(crate) fn get(&self, platform: &PlatformName, place: &Place) -> Option<&Claimable> {
         self.platforms.get(platform)?.keys.get(place)
     }
 
     /// Takes a task out to claim it. Say when that is [`done`](Self::done).
-    pub(crate) fn take(&mut self, platform: &PlatformName, place: Place) -> Option<Ready> {
+    pub(crate) fn take(&mut self, platform: &PlatformName, place: Place) -> Option<Claimable> {
         let ready = self.platforms.get_mut(platform)?.keys.remove(&place)?;
         self.claiming.insert((platform.clone(), place));
         if let Some(look) = &mut self.look {
@@ -160,7 +161,7 @@ impl Memory {
     }
 
     /// The claim of a task is over. Whatever came of it, it is not known here any more; `back`: it is there still.
-    pub(crate) fn done(&mut self, platform: &PlatformName, place: Place, back: Option<Ready>, now: Instant) {
+    pub(crate) fn done(&mut self, platform: &PlatformName, place: Place, back: Option<Claimable>, now: Instant) {
         self.claiming.remove(&(platform.clone(), place));
         if let Some(ready) = back {
             self.hear(platform, place, ready, now);
@@ -197,8 +198,8 @@ mod tests {
         Place { class: Class::Normal, rank, task: TaskId(rank) }
     }
 
-    fn ready(now: Instant) -> Ready {
-        Ready { weight: 1, due: now, avoid: Vec::new(), saved: false }
+    fn ready(now: Instant) -> Claimable {
+        Claimable { weight: 1, due: now, avoid: Vec::new(), saved: false }
     }
 
     fn found(ranks: &[i64], more: bool, now: Instant) -> Option<HashMap<PlatformName, Found>> {

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use farm_db::{DbError, queue};
+use farm_db::{
+    DbError,
+    queue::{self, ReadyKey},
+};
 use farm_types::PlatformName;
 use tokio::{
     sync::Semaphore,
@@ -10,8 +13,13 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{claims, keys::{Place, Ready}, memory::{Found, Plan}, waiters::Life};
-use crate::{error::HubError, hub::Shared};
+use super::{
+    claims,
+    keys::Claimable,
+    memory::{Found, Plan},
+    waiters::Life,
+};
+use crate::hub::Shared;
 
 /// Claims under way at once: while they are, what comes is gathered for the next.
 const CLAIMS: usize = 2;
@@ -92,21 +100,15 @@ async fn ask(hub: &Shared, lives: Vec<Life>) {
     let asked = lives.clone();
     match hub.pool.run(move |conn| queue::presence(conn, &asked)).await {
         Ok(presences) => {
-            let mut known: HashMap<_, _> = presences.into_iter().map(|one| (one.life(), one)).collect();
-            for life in lives {
-                let serves = known.remove(&life).filter(|one| one.alive).map(|one| (one.platforms, one.saves_slots));
-                hub.desk.learn(life, serves);
+            for (life, presence) in lives.into_iter().zip(presences) {
+                hub.desk.learn(life, presence.alive.then_some((presence.platforms, presence.saves_slots)));
             }
             hub.desk.looks.notify_one();
             hub.desk.matches.notify_one();
         }
         Err(error) => {
             warn!(%error, "cannot ask what builders are given");
-            let text = error.to_string();
-            let away = matches!(error, DbError::Unavailable(_));
-            hub.desk.could_not_ask(&lives, || {
-                HubError::Database(if away { DbError::Unavailable(text.clone()) } else { DbError::Data(text.clone()) })
-            });
+            hub.desk.could_not_ask(&lives, || error.again().into());
         }
     }
 }
@@ -142,12 +144,30 @@ async fn look(hub: &Shared, plan: Plan) -> Result<(), DbError> {
     for (kind, number) in [("head", plan.heads.len()), ("more", plan.more.len())] {
         metrics::counter!("farm_hub_looks_total", "kind" => kind).increment(number as u64);
     }
-    let from: Vec<_> = plan.heads.iter().map(|name| (name.clone(), None));
-    let found = hub.pool.run(move |conn| queue::ready_keys(conn, &from, KEYS)).await;
-    let (found, result) = match found {
-        Ok(keys) => (Some(sorted(keys)), Ok(())),
+    let (heads, more) = (plan.heads.clone(), plan.more.clone());
+    let found = hub.pool.run(move |conn| {
+        let mut keys = if heads.is_empty() { Vec::new() } else { queue::ready_keys(conn, &heads, KEYS)? };
+        if !more.is_empty() {
+            keys.extend(queue::ready_keys_after(conn, &more, KEYS)?);
+        }
+        Ok(keys)
+    });
+    let (found, result) = match found.await {
+        Ok(keys) => (Some(by_platform(keys)), Ok(())),
         Err(error) => (None, Err(error)),
     };
     hub.desk.end_look(&plan, found);
     result
+}
+
+/// What a look found, in the order in which it was found.
+fn by_platform(keys: Vec<ReadyKey>) -> HashMap<PlatformName, Found> {
+    let (mut found, now) = (HashMap::<PlatformName, Found>::new(), Instant::now());
+    for key in keys {
+        let (keys, _) = found.entry(key.platform.clone()).or_default();
+        keys.push((key.place(), Claimable::new(key, now)));
+    }
+    let most = usize::try_from(KEYS).unwrap_or(usize::MAX);
+    found.values_mut().for_each(|(keys, more)| *more = keys.len() >= most);
+    found
 }

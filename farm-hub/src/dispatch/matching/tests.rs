@@ -31,8 +31,8 @@ impl Scene {
         Self { memory, waiters: Waiters::default(), now: Instant::now() }
     }
 
-    fn task(&mut self, name: &str, rank: i64, change: impl FnOnce(&mut Ready)) {
-        let mut ready = Ready { weight: 1, due: self.now, avoid: Vec::new(), saved: false };
+    fn task(&mut self, name: &str, rank: i64, change: impl FnOnce(&mut Claimable)) {
+        let mut ready = Claimable { weight: 1, due: self.now, avoid: Vec::new(), saved: false };
         change(&mut ready);
         self.memory.hear(&platform(name), place(rank), ready, self.now);
     }
@@ -131,7 +131,7 @@ fn one_builder_keeps_slots_for_a_heavy_task_and_the_others_do_not_look_for_it() 
     scene.task("a", 1, |ready| ready.weight = 3);
     let Some((ticket, Some(one))) = scene.round().careful.pop() else { panic!("nobody looks") };
     assert_eq!(ticket, first);
-    let saved = Ready { saved: true, ..one.ready };
+    let saved = Claimable { saved: true, ..one.ready };
     scene.memory.done(&one.platform, one.place, Some(saved), scene.now);
     assert!(scene.round().is_empty());
 }
