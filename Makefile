@@ -16,8 +16,8 @@ test: platforms ## install what is missing and run every test
 	cargo build --workspace --bins
 	FARM_PROGRAMS=$(abspath $(target))/debug cargo test --workspace --no-fail-fast
 
-bench: platforms ## measure the speed of queue, submission, upload, login and builds
-	cargo bench --workspace --bench queue --bench dispatch --bench upload --bench receive --bench login --bench builder
+bench: platforms ## measure the speed of queue, hub, submission, upload, login and builds
+	cargo bench --workspace --bench queue --bench fleet --bench dispatch --bench upload --bench receive --bench login --bench builder
 
 check: ## format and lints, warnings denied
 	cargo fmt --all --check
