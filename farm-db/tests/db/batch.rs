@@ -1,9 +1,12 @@
 //! Group commit: what waits together is done together, and everybody has an answer of his own.
 
-use std::sync::{
-    Arc, Barrier, Mutex,
-    atomic::{AtomicUsize, Ordering},
-    mpsc::{Receiver, Sender, channel},
+use std::{
+    sync::{
+        Arc, Barrier, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Duration,
 };
 
 use diesel::{PgConnection, RunQueryDsl as _, sql_query};
@@ -128,5 +131,28 @@ async fn two_batches_are_under_way_at_the_same_time_and_no_more() {
         .collect();
     for one in all {
         assert!(one.await.unwrap() <= 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_too_many_wait_for_a_connection_the_next_one_is_sent_away_at_once() {
+    let db = TestDb::new();
+    let pool = Pool::new(&db.url(), 1, farm_db::pool::max_age_seconds()).unwrap();
+    let (open, gate) = channel::<()>();
+    let busy = pool.clone();
+    let first = tokio::spawn(async move { busy.run(move |_| Ok(gate.recv().is_ok())).await });
+    let spawn = |_| {
+        let pool = pool.clone();
+        tokio::spawn(async move { pool.run(|_| Ok(true)).await })
+    };
+    let waiting: Vec<_> = (0..64).map(spawn).collect();
+    let refused = eventually("a refusal", DEADLINE, async || {
+        let answer = tokio::time::timeout(Duration::ZERO, pool.run(|_| Ok(true))).await;
+        answer.ok().and_then(Result::err)
+    });
+    assert!(matches!(refused.await, DbError::Busy));
+    open.send(()).unwrap();
+    for task in waiting.into_iter().chain([first]) {
+        assert!(task.await.unwrap().unwrap());
     }
 }

@@ -4,7 +4,9 @@
 mod access;
 mod claims;
 mod deliveries;
+mod dispatch;
 mod leases;
 mod life;
 mod outages;
+mod overload;
 mod support;
