@@ -62,7 +62,10 @@ impl Configs {
 
     pub(crate) fn publisher(&self) -> String {
         let folder = self.repositories.display();
-        format!("repositories = '{folder}'\nsettle_milliseconds = 3000\nrescan_seconds = 5\n{}", self.stored("publisher"))
+        format!(
+            "repositories = '{folder}'\nsettle_milliseconds = 3000\nrescan_seconds = 5\n{}",
+            self.stored("publisher")
+        )
     }
 
     pub(crate) fn builder(&self, name: &str, ways: &[Way], real: bool) -> String {

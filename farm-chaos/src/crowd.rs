@@ -82,10 +82,7 @@ impl Crowd {
         {
             errands.push((rita, Errand::draw(&mut rng, 1_000_000, Plan::Ok, REALLY)));
         }
-        stream::iter(errands)
-            .map(Ok)
-            .try_for_each_concurrent(AT_ONCE, |(person, errand)| person.run(errand))
-            .await
+        stream::iter(errands).map(Ok).try_for_each_concurrent(AT_ONCE, |(person, errand)| person.run(errand)).await
     }
 
     /// Everything that everybody wants. Half of it at once, so that there is something to be shared out; the rest bit by bit.

@@ -111,7 +111,9 @@ impl Build {
                 message: FAILS.to_owned(),
                 excerpt: Vec::new(),
             })),
-            _ => self.package(results).map(|package| BuildOutcome::Succeeded { packages: vec![package] }).map_err(fault),
+            _ => {
+                self.package(results).map(|package| BuildOutcome::Succeeded { packages: vec![package] }).map_err(fault)
+            }
         }
     }
 

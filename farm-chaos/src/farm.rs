@@ -153,7 +153,13 @@ impl Farm {
         Ok(())
     }
 
-    async fn start_builder(&mut self, name: &str, hubs: &[SocketAddr], on_host: bool, real: bool) -> anyhow::Result<()> {
+    async fn start_builder(
+        &mut self,
+        name: &str,
+        hubs: &[SocketAddr],
+        on_host: bool,
+        real: bool,
+    ) -> anyhow::Result<()> {
         let number = u8::try_from(self.builders.len())?;
         let host = on_host.then(|| Host::new(number)).transpose()?;
         let from = host.as_ref().map_or_else(|| "127.0.0.1".to_owned(), Host::our_address);

@@ -87,7 +87,8 @@ impl Evidence {
             succeeded.entry(attempt.task).or_default().push(attempt.number);
         }
         let twice = succeeded.iter().filter(|(_, numbers)| numbers.len() > 1);
-        let twice = twice.map(|(task, numbers)| self.wrong(*task, format!("task {task} succeeded {} times", numbers.len())));
+        let twice =
+            twice.map(|(task, numbers)| self.wrong(*task, format!("task {task} succeeded {} times", numbers.len())));
         let stray = self.packages.iter().filter(|package| succeeded.get(&package.task) != Some(&vec![package.attempt]));
         let stray = stray.map(|package| {
             let Package { task, attempt, .. } = package;
@@ -123,10 +124,14 @@ impl Evidence {
             }
             let known = log.len() as u64;
             if known < acknowledged {
-                let what = format!("of attempt {number} of task {task} {acknowledged} bytes of log were acknowledged, {known} are there");
+                let what = format!(
+                    "of attempt {number} of task {task} {acknowledged} bytes of log were acknowledged, {known} are there"
+                );
                 wrongs.push(self.wrong(*task, what));
             } else if !self.was_really_built(*task) && !is_log_of(&log, *task, *number) {
-                wrongs.push(self.wrong(*task, format!("the log of attempt {number} of task {task} is not what was said")));
+                wrongs.push(
+                    self.wrong(*task, format!("the log of attempt {number} of task {task} is not what was said")),
+                );
             }
         }
         Ok(wrongs)
@@ -139,14 +144,22 @@ impl Evidence {
         faults
             .map(|attempt| {
                 let Attempt { task, number, message, builder, .. } = attempt;
-                self.wrong(*task, format!("attempt {number} of task {task} on {builder} is a fault of the farm: {message}"))
+                self.wrong(
+                    *task,
+                    format!("attempt {number} of task {task} on {builder} is a fault of the farm: {message}"),
+                )
             })
             .collect()
     }
 
     async fn bytes(&self, digest: &farm_types::Digest) -> anyhow::Result<Vec<u8>> {
         let blob = self.store.get(digest).await?.stream();
-        Ok(blob.try_fold(Vec::new(), |mut all, piece| async move { all.extend_from_slice(&piece); Ok(all) }).await?)
+        Ok(blob
+            .try_fold(Vec::new(), |mut all, piece| async move {
+                all.extend_from_slice(&piece);
+                Ok(all)
+            })
+            .await?)
     }
 
     /// Whether a builder with chroots had a hand in it.
@@ -177,7 +190,9 @@ fn is_true_end(promise: &Promise, task: &Task) -> bool {
 
 /// Whether a log is what an attempt has said, as far as it goes.
 fn is_log_of(log: &[u8], task: TaskId, attempt: AttemptNumber) -> bool {
-    log.chunks(LINE).enumerate().all(|(number, line)| log_line(task, attempt, number as u64).as_bytes().starts_with(line))
+    log.chunks(LINE)
+        .enumerate()
+        .all(|(number, line)| log_line(task, attempt, number as u64).as_bytes().starts_with(line))
 }
 
 #[cfg(test)]

@@ -129,7 +129,8 @@ fn time(seconds: f64) -> SystemTime {
 
 /// All tasks.
 pub fn tasks(conn: &mut PgConnection) -> anyhow::Result<Vec<Task>> {
-    let query = "SELECT id, job_id AS job, state::text AS state, cause::text AS cause, coalesce(message, '') AS message,
+    let query =
+        "SELECT id, job_id AS job, state::text AS state, cause::text AS cause, coalesce(message, '') AS message,
         extract(epoch FROM created_at)::float8 AS created FROM farm.task ORDER BY id";
     let rows: Vec<TaskRow> = sql_query(query).load(conn)?;
     let task = |row: TaskRow| {
@@ -169,7 +170,8 @@ pub fn attempts(conn: &mut PgConnection) -> anyhow::Result<Vec<Attempt>> {
 
 /// All packages that builds brought.
 pub fn packages(conn: &mut PgConnection) -> anyhow::Result<Vec<Package>> {
-    let query = "SELECT task_id AS task, attempt, encode(digest, 'hex') AS digest FROM farm.artifact WHERE kind = 'rpm'";
+    let query =
+        "SELECT task_id AS task, attempt, encode(digest, 'hex') AS digest FROM farm.artifact WHERE kind = 'rpm'";
     let rows: Vec<PackageRow> = sql_query(query).load(conn)?;
     let package = |row: PackageRow| {
         Ok(Package { task: TaskId(row.task), attempt: AttemptNumber(row.attempt), digest: row.digest.parse()? })

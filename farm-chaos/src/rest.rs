@@ -13,7 +13,12 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Waits until nothing is under way. What the farm gave up though its package builds is built again, as its person would ask for: the
 /// farm gives a task three attempts, and three faults may have met it. Answers of which jobs that was.
-pub async fn come_to_rest(farm: &Farm, crowd: &Crowd, promises: &[Promise], end: Instant) -> anyhow::Result<Vec<JobId>> {
+pub async fn come_to_rest(
+    farm: &Farm,
+    crowd: &Crowd,
+    promises: &[Promise],
+    end: Instant,
+) -> anyhow::Result<Vec<JobId>> {
     let mut again = Vec::new();
     loop {
         until_nothing_is_under_way(farm, end).await?;
@@ -49,7 +54,9 @@ fn given_up(farm: &Farm, promises: &[Promise]) -> anyhow::Result<Vec<Promise>> {
     let tasks = questions::tasks(&mut farm.database.connect()?)?;
     let is_given_up = |promise: &&Promise| {
         promise.plan.builds()
-            && tasks.iter().any(|task| task.job == promise.job && task.message.starts_with("given up after three attempts"))
+            && tasks
+                .iter()
+                .any(|task| task.job == promise.job && task.message.starts_with("given up after three attempts"))
     };
     Ok(promises.iter().filter(is_given_up).cloned().collect())
 }

@@ -10,8 +10,8 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
-    fault::{Kind, Plan, Strike, Target},
     farm::Farm,
+    fault::{Kind, Plan, Strike, Target},
     settings::Settings,
 };
 

@@ -87,16 +87,13 @@ async fn judge(
     }
     let ways = farm.webs.iter().chain(farm.builders.iter().flat_map(|builder| &builder.ways));
     let tricks = ways.map(|way| way.tricks_done()).fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
-    let own_ends = farm.units().flat_map(|unit| unit.own_ends().into_iter().map(|end| format!("{}: {end}", unit.name())));
+    let own_ends =
+        farm.units().flat_map(|unit| unit.own_ends().into_iter().map(|end| format!("{}: {end}", unit.name())));
     Ok(Report {
         seed: settings.seed,
         impossible: Kind::ALL.into_iter().filter_map(|kind| Some((kind, kind.lacks(farm)?))).collect(),
         tricks,
-        jobs: (
-            evidence.promises.len(),
-            twice,
-            evidence.promises.iter().filter(|promise| promise.cancelled).count(),
-        ),
+        jobs: (evidence.promises.len(), twice, evidence.promises.iter().filter(|promise| promise.cancelled).count()),
         tasks: evidence.tasks.len(),
         outcomes: Report::outcomes_of(&evidence),
         again,
@@ -120,7 +117,8 @@ fn panics(farm: &Farm) -> anyhow::Result<Vec<String>> {
     for unit in farm.units() {
         let log = fs_err::read(farm.root.join("log").join(format!("{}.log", unit.name())))?;
         let log = String::from_utf8_lossy(&log);
-        let mistakes = log.lines().filter(|line| line.contains("a fault in this program") || line.contains("a call failed"));
+        let mistakes =
+            log.lines().filter(|line| line.contains("a fault in this program") || line.contains("a call failed"));
         wrongs.extend(mistakes.map(|line| format!("{}: {line}", unit.name())));
     }
     Ok(wrongs)
@@ -131,12 +129,15 @@ fn tell_histories(farm: &Farm, report: &Report) -> anyhow::Result<()> {
     let mut text = String::new();
     for wrong in report.all_wrongs() {
         text.push_str(&format!("{}\n", wrong.what));
-        for line in wrong.job.map(|job| questions::history(&mut farm.database.connect()?, job)).transpose()?.unwrap_or_default() {
+        for line in
+            wrong.job.map(|job| questions::history(&mut farm.database.connect()?, job)).transpose()?.unwrap_or_default()
+        {
             text.push_str(&format!("    {line}\n"));
         }
     }
     for strike in &report.strikes {
-        let at = |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let at =
+            |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let (began, ended) = (at(strike.began), at(strike.ended));
         text.push_str(&format!("{began:.1} to {ended:.1}: {}: {}\n", strike.plan.kind.text(), strike.whom));
     }
