@@ -84,9 +84,9 @@ impl Database {
         let end = Instant::now() + time;
         while Instant::now() < end {
             let processes = self.processes()?;
-            let _on_their_feet = Stopped::new(processes);
+            let stopped = Stopped::new(processes);
             sleep(STANDS).await;
-            drop(_on_their_feet);
+            drop(stopped);
             sleep(WORKS).await;
         }
         Ok(())

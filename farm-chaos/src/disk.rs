@@ -20,8 +20,8 @@ const HESITATION: Duration = Duration::from_millis(40);
 /// How long to wait for a moment in which nobody writes: with files open for writing nothing becomes read-only.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The file system.
-#[derive(Debug, Clone)]
+/// The file system. It goes when this is dropped.
+#[derive(Debug)]
 pub struct Disk {
     folder: PathBuf,
 }
@@ -36,9 +36,13 @@ impl Disk {
 
     /// For so long there is not a byte left.
     pub async fn be_full(&self, time: Duration) -> anyhow::Result<()> {
-        let used = rustix::fs::statvfs(&self.folder)?;
-        let kilobytes = (used.f_blocks - used.f_bfree) * used.f_frsize / 1024;
-        self.remount(&format!("size={}k", kilobytes.max(1)))?;
+        let end = Instant::now() + PATIENCE;
+        // It cannot become smaller than what is on it, and others are writing.
+        while let Err(error) = self.leave_no_room() {
+            if Instant::now() > end {
+                return Err(error);
+            }
+        }
         sleep(time).await;
         self.remount(&format!("size={SIZE}k"))
     }
@@ -63,8 +67,20 @@ impl Disk {
         spawn_blocking(move || hesitate(&folder, Instant::now() + time)).await?
     }
 
+    fn leave_no_room(&self) -> anyhow::Result<()> {
+        let used = rustix::fs::statvfs(&self.folder)?;
+        let kilobytes = (used.f_blocks - used.f_bfree) * used.f_frsize / 1024;
+        self.remount(&format!("size={}k", kilobytes.max(1)))
+    }
+
     fn remount(&self, options: &str) -> anyhow::Result<()> {
         run(Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.folder))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = run(Command::new("umount").arg("--lazy").arg(&self.folder));
     }
 }
 
@@ -75,8 +91,8 @@ fn hesitate(folder: &Path, end: Instant) -> anyhow::Result<()> {
         EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC,
     )
     .context("the kernel does not let us hold up who opens a file")?;
-    let here: Option<std::os::fd::BorrowedFd<'_>> = None;
-    asked.mark(MarkFlags::FAN_MARK_ADD | MarkFlags::FAN_MARK_MOUNT, MaskFlags::FAN_OPEN_PERM, here, Some(folder))?;
+    let whole_mount = MarkFlags::FAN_MARK_ADD | MarkFlags::FAN_MARK_MOUNT;
+    asked.mark(whole_mount, MaskFlags::FAN_OPEN_PERM, nix::fcntl::AT_FDCWD, Some(folder))?;
     while Instant::now() < end {
         let events = match asked.read_events() {
             Ok(events) => events,

@@ -27,7 +27,7 @@ const LARGE: usize = 600_000;
 /// What a builder says that spoils a build on purpose.
 pub const SPOILT: &str = "spoilt on purpose";
 /// What a package says that does not build.
-pub const FAILS: &str = "it does not build, and never will";
+const FAILS: &str = "it does not build, and never will";
 
 /// The daemon with this driver.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {

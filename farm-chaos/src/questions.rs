@@ -189,6 +189,12 @@ pub fn under_way(conn: &mut PgConnection) -> anyhow::Result<Vec<(String, i64)>> 
     )
 }
 
+/// Jobs that have not ended.
+pub fn open_jobs(conn: &mut PgConnection) -> anyhow::Result<Vec<JobId>> {
+    let rows = counts(conn, "SELECT '' AS what, id AS count FROM farm.job WHERE open ORDER BY id")?;
+    Ok(rows.into_iter().map(|(_, id)| JobId(id)).collect())
+}
+
 /// What is left behind, by name: nothing, in a farm that has come to rest.
 pub fn left_behind(conn: &mut PgConnection) -> anyhow::Result<Vec<(String, i64)>> {
     counts(

@@ -43,10 +43,21 @@ async fn until_nothing_is_under_way(farm: &Farm, end: Instant) -> anyhow::Result
             return Ok(());
         }
         if Instant::now() > end {
-            bail!("the farm does not come to rest; there are still {left:?}");
+            bail!("the farm does not come to rest: {left:?}\n{}", stuck(farm)?.join("\n"));
         }
         sleep(LOOK).await;
     }
+}
+
+/// What happened to the first jobs that are not done.
+fn stuck(farm: &Farm) -> anyhow::Result<Vec<String>> {
+    let conn = &mut farm.database.connect()?;
+    let mut lines = Vec::new();
+    for job in questions::open_jobs(conn)?.into_iter().take(5) {
+        lines.push(format!("job {job}:"));
+        lines.extend(questions::history(conn, job)?);
+    }
+    Ok(lines)
 }
 
 /// Promises whose packages build and were given up by the fault of the farm.

@@ -66,7 +66,6 @@ pub async fn run(root: &Path, settings: &Settings, contained: Containment) -> an
     Ok(report)
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is told apart by its type")]
 async fn judge(
     farm: &Farm,
     settings: &Settings,
