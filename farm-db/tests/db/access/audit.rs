@@ -12,7 +12,7 @@ use farm_db::{
     intake::{self, Decided, Decision, ReadSource, Submission},
     operator,
     publish::{self, Repository},
-    queue,
+    queue, restore,
     testing::{self, TestBuilder},
 };
 use farm_testing::TestDb;
@@ -110,6 +110,17 @@ vanish        | builder one             | farm_janitor   | daemon   | farm_janit
 come back     | builder one             | farm_janitor   | daemon   | farm_janitor
 forget file   | blob 0202               | farm_janitor   | daemon   | farm_janitor
 remove files  | job 1                   | farm_janitor   | daemon   | farm_janitor
+submit        | job 7                   | alice          | token    | farm_web
+ask of builds | job 7                   | alice          | token    | farm_web
+accept        | job 7                   | farm_validator | daemon   | farm_validator
+hello         | builder one             | builder/one@X  | lease    | farm_hub
+claim         | task 5                  | builder/one@X  | lease    | farm_hub
+finish        | task 5                  | builder/one@X  | lease    | farm_hub
+miss          | store                   | test           | operator | superuser
+miss          | store                   | test           | operator | superuser
+build again   | task 5                  | test           | operator | superuser
+forget lost files | job 7               | test           | operator | superuser
+restore       | database                | test           | operator | superuser
 ";
 
 /// The connections of the farm's processes, and of an operator.
@@ -147,6 +158,7 @@ fn everything_that_anybody_causes_leaves_a_line_with_who_did_what_to_what_and_ho
     jobs_come_after_others(&mut farm);
     a_builder_leaves(&mut farm);
     time_goes_by(&mut farm);
+    something_is_lost(&mut farm);
     let lines = |text: &str| text.trim().lines().map(squeezed).collect::<Vec<_>>();
     assert_eq!(lines(&written(&db)), lines(EXPECTED));
 }
@@ -402,4 +414,29 @@ fn time_goes_by(farm: &mut Farm) {
     assert_eq!(chores::forget_files(&mut farm.janitor, 600.0).unwrap(), 2);
     execute(conn, "UPDATE farm.task SET finished_at = now() - interval '1 year' WHERE job_id = 1");
     assert_eq!(chores::expire_files(&mut farm.janitor, 10).unwrap().jobs, 1);
+}
+
+fn something_is_lost(farm: &mut Farm) {
+    let job = submit(farm);
+    accept(farm, job);
+    let builder = builder(farm).restarted(&mut farm.hub);
+    let key = builder.claim_one(&mut farm.hub);
+    let mut artifacts = Vec::new();
+    for (first, kind, name) in [(3, ArtifactKind::Rpm, "a.rpm"), (4, ArtifactKind::Log, "build.log.gz")] {
+        let digest = Digest::from_bytes([first; 32]);
+        queue::deliver(&mut farm.hub, builder.id, &key, &digest, 1).unwrap();
+        artifacts.push(NewArtifact { kind, name: name.parse().unwrap(), digest, size: 1 });
+    }
+    queue::finish(&mut farm.hub, builder.id, &key, &Finish { artifacts, ..testing::ended(Outcome::Succeeded) })
+        .unwrap();
+    let (conn, test) = (&mut farm.operator, testing::operator());
+    for first in [3, 4, 5] {
+        let missing = [(Digest::from_bytes([first; 32]), None)];
+        restore::note_missing(conn, &test, first, &missing).unwrap();
+    }
+    for _ in 0..2 {
+        // The second time there is nothing to mend.
+        restore::make_good(conn, &test, job).unwrap();
+    }
+    restore::after_restore(conn, &test, 1).unwrap();
 }
