@@ -31,6 +31,8 @@ use super::thresholds::Readings;
 
 /// How much longer than a long poll its call may take.
 const GRACE: Duration = Duration::from_secs(30);
+/// How much longer a renewal may take at the least.
+const RENEWAL_GRACE: Duration = Duration::from_secs(2);
 /// A stream of which nothing comes for so long is dead.
 const IDLE: Duration = Duration::from_secs(60);
 /// Bytes read from a file at once.
@@ -136,10 +138,11 @@ impl Hub {
         self.call(|hub| hub.post("hub/v1/claim").json(&claim).repeat(Repeat::Never).timeout(timeout).answer()).await
     }
 
-    /// Renews leases and waits for orders.
+    /// Renews leases and waits for orders. A hub that hangs is left in time for the next one: a lease lasts as long as three such waits, of
+    /// which one may have passed since the last renewal.
     pub async fn renew(&self, leases: Vec<LeaseKey>, wait: Duration) -> Result<Renewed, ClientError> {
         let renew = Renew { instance: self.instance, leases, wait_seconds: seconds(wait) };
-        let timeout = wait + GRACE;
+        let timeout = wait + (wait / 2).max(RENEWAL_GRACE);
         self.call(|hub| hub.post("hub/v1/renew").json(&renew).repeat(Repeat::Never).timeout(timeout).answer()).await
     }
 

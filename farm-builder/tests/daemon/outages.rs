@@ -71,6 +71,21 @@ async fn a_builder_that_knows_several_hubs_goes_to_the_next_one_when_one_is_away
 }
 
 #[tokio::test]
+async fn a_hub_that_hangs_costs_no_build_where_there_is_another() {
+    let farm = Farm::with_leases(12, 4);
+    let second = farm.second_hub();
+    let _janitor = farm.janitor();
+    let hubs = format!("['{}', '{}']", farm.hub.url("/"), second.url("/"));
+    let builder = Process::daemon("farm-builder", &farm.builder_config_at(&hubs, "hung", ""));
+    let job = farm.job(&[Spec::named("hung").build("echo ready; sleep 20").srpm()]).await;
+    farm.logged(job, "ready").await;
+    farm.hub.pause();
+    builder.wait_for_log("a hub is away: the next one is called");
+    assert_eq!(farm.ended(job).await, "succeeded");
+    assert_eq!(farm.attempts(job, "outcome"), "succeeded");
+}
+
+#[tokio::test]
 async fn the_log_goes_on_where_the_hub_has_it_after_a_restart() {
     let mut farm = Farm::start();
     let _builder = farm.builder("resume", "");

@@ -79,8 +79,8 @@ async fn a_log_is_sent_as_the_client_can_read_it() {
 #[tokio::test]
 async fn a_blob_that_is_damaged_is_not_sent_to_its_end() {
     let (farm, package, _) = farm().await;
-    let task = farm.task(farm_types::TaskId(1));
-    let digest = task.artifacts.iter().find(|a| a.kind == ArtifactKind::Rpm).unwrap().digest.to_string();
+    let mut artifacts = [1, 2].map(|id| farm.task(farm_types::TaskId(id)).artifacts).into_iter().flatten();
+    let digest = artifacts.find(|artifact| artifact.kind == ArtifactKind::Rpm).unwrap().digest.to_string();
     let farm_store::StoreConfig::Folder { path } = &farm.app.config.store else { panic!() };
     fs_err::write(path.join("blobs").join(&digest[..2]).join(&digest), [0; 100]).unwrap();
     let request = axum::http::Request::get(&package).body(axum::body::Body::empty()).unwrap();
