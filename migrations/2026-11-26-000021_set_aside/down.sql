@@ -60,3 +60,19 @@ DROP TABLE farm.doubtful, farm.trust, farm.notice;
 ALTER TABLE farm.builder DROP COLUMN out_at, DROP COLUMN trusted_at;
 ALTER TABLE farm.attempt DROP COLUMN instance, DROP COLUMN blameless;
 ALTER TABLE farm.task DROP COLUMN lost, DROP COLUMN set_aside_at;
+CREATE OR REPLACE FUNCTION farm.settle() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  v_time bigint := 0;
+BEGIN
+  IF NOT farm.is_final(NEW.state) THEN
+    v_time := NEW.cost;
+  ELSE
+    IF OLD.state = 'leased' AND NEW.faults < 3 THEN
+      v_time := extract(epoch FROM NEW.finished_at - NEW.started_at) * 1000 * NEW.weight;
+    END IF;
+    v_time := v_time - NEW.cost;
+  END IF;
+  INSERT INTO farm.settlement (person_id, platform, class, time)
+    SELECT person_id, NEW.platform, class, v_time FROM farm.job WHERE id = NEW.job_id;
+  RETURN NULL;
+END $$;

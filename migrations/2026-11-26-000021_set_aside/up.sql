@@ -143,6 +143,24 @@ BEGIN
   RETURN v_job;
 END $$;
 
+-- As it was, but what took three builders with it was spoilt by the farm as well, as far as its person's share is concerned.
+CREATE OR REPLACE FUNCTION farm.settle() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  v_time bigint := 0;
+BEGIN
+  IF NOT farm.is_final(NEW.state) THEN
+    v_time := NEW.cost;
+  ELSE
+    IF OLD.state = 'leased' AND NEW.faults < 3 AND NEW.lost < 3 THEN
+      v_time := extract(epoch FROM NEW.finished_at - NEW.started_at) * 1000 * NEW.weight;
+    END IF;
+    v_time := v_time - NEW.cost;
+  END IF;
+  INSERT INTO farm.settlement (person_id, platform, class, time)
+    SELECT person_id, NEW.platform, class, v_time FROM farm.job WHERE id = NEW.job_id;
+  RETURN NULL;
+END $$;
+
 -- Has a task built again that was set aside.
 CREATE FUNCTION farm.put_back(p_actor farm.actor, p_task bigint) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
