@@ -1,5 +1,6 @@
 //! What an operator does to a farm.
 
+pub(crate) mod after_restore;
 pub(crate) mod audit;
 pub(crate) mod bucket;
 mod build_limit;

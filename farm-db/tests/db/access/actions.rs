@@ -8,6 +8,7 @@ use crate::support::{database, texts};
 /// or, in parentheses, why it writes down nothing. A new function belongs into this list, and its actions into the test of all verbs.
 pub const ACTIONS: &[(&str, &str)] = &[
     ("accept", "accept"),
+    ("after_restore", "restore"),
     ("append_log", "(a piece of a log decides nothing)"),
     ("begin_chore", "(whose turn it is with a chore)"),
     ("begin_upload", "begin upload"),
@@ -40,8 +41,10 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("leave", "leave"),
     ("log_in", "log in"),
     ("log_out", "log out"),
+    ("make_good", "build again, forget lost files, wait again"),
     ("make_token", "make token"),
     ("mark_blobs", "(what nobody needs has no owner)"),
+    ("note_missing", "miss"),
     ("note_vanished", "vanish, come back"),
     ("postpone", "(a decision that was not taken)"),
     ("publish_again", "publish again"),

@@ -12,7 +12,7 @@ use farm_db::{
     intake::{self, Decided, Decision, ReadSource, Submission},
     operator,
     publish::{self, Repository},
-    queue,
+    queue, restore,
     testing::{self, TestBuilder},
 };
 use farm_testing::TestDb;
@@ -23,114 +23,7 @@ use crate::support::{PLATFORM, database, execute, expire_leases, text};
 
 /// The test below does all this, in this order: action, object, actor, way, and the process that wrote it down. An operator comes as the
 /// superuser of the test's server; everybody else through the process that is there for it.
-const EXPECTED: &str = "
-put platform  | platform a-x86_64       | test           | operator | superuser
-become known  | person alice            | test           | operator | superuser
-enable        | person alice            | test           | operator | superuser
-disable       | person alice            | test           | operator | superuser
-enable        | person alice            | test           | operator | superuser
-set limits    | person alice            | test           | operator | superuser
-set limits    | everybody               | test           | operator | superuser
-set build limits | everybody            | test           | operator | superuser
-set share     | person alice            | test           | operator | superuser
-put bucket    | bucket results          | test           | operator | superuser
-set retention | bucket results          | test           | operator | superuser
-put group     | group packagers         | test           | operator | superuser
-add member    | group packagers         | test           | operator | superuser
-add member    | group packagers         | test           | operator | superuser
-remove member | group packagers         | test           | operator | superuser
-grant         | right submit:results    | test           | operator | superuser
-take back     | right submit:results    | test           | operator | superuser
-grant         | right own:*             | test           | operator | superuser
-become known  | person boss             | test           | operator | superuser
-grant         | right admin             | test           | operator | superuser
-remove group  | group packagers         | test           | operator | superuser
-put builder   | builder one             | test           | operator | superuser
-disable       | platform a-x86_64       | boss           | session  | farm_web
-enable        | platform a-x86_64       | boss           | session  | farm_web
-put bucket    | bucket results          | boss           | session  | farm_web
-drain         | builder one             | boss           | session  | farm_web
-disable       | builder one             | boss           | session  | farm_web
-enable        | builder one             | boss           | session  | farm_web
-log in        | person alice            | alice          | ticket   | farm_web
-log in        | person alice            | alice          | ticket   | farm_web
-log out       | person alice            | alice          | session  | farm_web
-make token    | token 3                 | alice          | ticket   | farm_web
-revoke token  | token 3                 | alice          | session  | farm_web
-log in        | builder one             | builder/one@X  | ticket   | farm_hub
-become known  | person bob              | farm_web       | daemon   | farm_web
-log in        | person bob              | bob            | ticket   | farm_web
-begin upload  | blob 0202               | alice          | token    | farm_web
-forget upload | blob 0202               | alice          | token    | farm_web
-begin upload  | blob 0202               | alice          | token    | farm_web
-forget upload | blob 0202               | farm_janitor   | daemon   | farm_janitor
-become known  | person carol            | carol          | token    | farm_web
-begin upload  | blob 0202               | carol          | token    | farm_web
-begin upload  | blob 0101               | alice          | token    | farm_web
-upload        | blob 0101               | alice          | token    | farm_web
-submit        | job 1                   | alice          | token    | farm_web
-ask of builds | job 1                   | alice          | token    | farm_web
-accept        | job 1                   | farm_validator | daemon   | farm_validator
-hello         | builder one             | builder/one@X  | lease    | farm_hub
-claim         | task 1                  | builder/one@X  | lease    | farm_hub
-finish        | task 1                  | builder/one@X  | lease    | farm_hub
-publish       | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
-publish again | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
-submit        | job 2                   | alice          | token    | farm_web
-ask of builds | job 2                   | alice          | token    | farm_web
-build like    | job 2                   | alice          | token    | farm_web
-reject        | job 2                   | farm_validator | daemon   | farm_validator
-submit        | job 3                   | alice          | token    | farm_web
-ask of builds | job 3                   | alice          | token    | farm_web
-accept        | job 3                   | farm_validator | daemon   | farm_validator
-claim         | task 2                  | builder/one@X  | lease    | farm_hub
-release       | task 2                  | builder/one@X  | lease    | farm_hub
-cancel        | job 3                   | alice          | token    | farm_web
-retry         | job 3                   | test           | operator | superuser
-claim         | task 2                  | builder/one@X  | lease    | farm_hub
-reap          | task 2                  | farm_janitor   | daemon   | farm_janitor
-cancel        | job 3                   | boss           | session  | farm_web
-seal log      | task 2                  | farm_janitor   | daemon   | farm_janitor
-submit        | job 4                   | alice          | token    | farm_web
-ask of builds | job 4                   | alice          | token    | farm_web
-accept        | job 4                   | farm_validator | daemon   | farm_validator
-submit        | job 5                   | alice          | token    | farm_web
-ask of builds | job 5                   | alice          | token    | farm_web
-accept        | job 5                   | farm_validator | daemon   | farm_validator
-submit        | job 6                   | alice          | token    | farm_web
-ask of builds | job 6                   | alice          | token    | farm_web
-accept        | job 6                   | farm_validator | daemon   | farm_validator
-claim         | task 3                  | builder/one@X  | lease    | farm_hub
-let go        | job 5                   | farm_hub       | daemon   | farm_hub
-finish        | task 3                  | builder/one@X  | lease    | farm_hub
-claim         | task 4                  | builder/one@X  | lease    | farm_hub
-give up       | job 6                   | farm_hub       | daemon   | farm_hub
-finish        | task 4                  | builder/one@X  | lease    | farm_hub
-wait again    | job 6                   | farm_web       | daemon   | farm_web
-retry         | job 5                   | alice          | token    | farm_web
-claim         | task 4                  | builder/one@X  | lease    | farm_hub
-reap          | task 4                  | farm_janitor   | daemon   | farm_janitor
-claim         | task 4                  | builder/one@X  | lease    | farm_hub
-reap          | task 4                  | farm_janitor   | daemon   | farm_janitor
-claim         | task 4                  | builder/one@X  | lease    | farm_hub
-reap          | task 4                  | farm_janitor   | daemon   | farm_janitor
-set aside     | task 4                  | farm_janitor   | daemon   | farm_janitor
-give up       | job 6                   | farm_janitor   | daemon   | farm_janitor
-wait again    | job 6                   | superuser      | daemon   | superuser
-put back      | task 4                  | test           | operator | superuser
-set trust     | builders                | test           | operator | superuser
-claim         | task 4                  | builder/one@X  | lease    | farm_hub
-doubt         | builder one             | farm_hub       | daemon   | farm_hub
-finish        | task 4                  | builder/one@X  | lease    | farm_hub
-leave         | builder one             | builder/one@X  | lease    | farm_hub
-vanish        | builder one             | farm_janitor   | daemon   | farm_janitor
-come back     | builder one             | farm_janitor   | daemon   | farm_janitor
-forget file   | blob 0202               | farm_janitor   | daemon   | farm_janitor
-remove files  | job 1                   | farm_janitor   | daemon   | farm_janitor
-put builder   | builder two             | test           | operator | superuser
-hello         | builder two             | builder/two@X  | lease    | farm_hub
-take out of service | builder one       | farm_janitor   | daemon   | farm_janitor
-";
+const EXPECTED: &str = include_str!("audit.txt");
 
 /// The connections of the farm's processes, and of an operator.
 struct Farm {
@@ -168,7 +61,9 @@ fn everything_that_anybody_causes_leaves_a_line_with_who_did_what_to_what_and_ho
     a_task_takes_builders_with_it(&mut farm);
     a_builder_leaves(&mut farm);
     time_goes_by(&mut farm);
-    a_builder_is_taken_out_of_service(&mut farm);
+    let other = a_builder_is_taken_out_of_service(&mut farm);
+    something_is_lost(&mut farm, other);
+    the_database_is_set_back(farm);
     let lines = |text: &str| text.trim().lines().map(squeezed).collect::<Vec<_>>();
     assert_eq!(lines(&written(&db)), lines(EXPECTED));
 }
@@ -417,13 +312,15 @@ fn a_task_takes_builders_with_it(farm: &mut Farm) {
     queue::finish(&mut farm.hub, builder.id, &key, &fault).unwrap();
 }
 
-fn a_builder_is_taken_out_of_service(farm: &mut Farm) {
+/// Answers the one that is left.
+fn a_builder_is_taken_out_of_service(farm: &mut Farm) -> TestBuilder {
     let new = operator::NewBuilder { token: None, principal: Some("builder/two@X"), platforms: None };
     operator::put_builder(&mut farm.operator, &testing::operator(), &"two".parse().unwrap(), &new).unwrap();
     let number = "SELECT id::text AS text FROM farm.builder WHERE name = 'two'";
     let two = TestBuilder::new(farm_types::BuilderId(text(&mut farm.operator, number).parse().unwrap()));
-    two.restarted(&mut farm.hub);
+    let two = two.restarted(&mut farm.hub);
     assert_eq!(chores::judge_doubtful(&mut farm.janitor).unwrap().out.len(), 1);
+    two
 }
 
 fn a_builder_leaves(farm: &mut Farm) {
@@ -449,4 +346,36 @@ fn time_goes_by(farm: &mut Farm) {
     assert_eq!(chores::forget_files(&mut farm.janitor, 600.0).unwrap(), 2);
     execute(conn, "UPDATE farm.task SET finished_at = now() - interval '1 year' WHERE job_id = 1");
     assert_eq!(chores::expire_files(&mut farm.janitor, 10).unwrap().jobs, 1);
+}
+
+fn something_is_lost(farm: &mut Farm, builder: TestBuilder) {
+    let job = submit(farm);
+    accept(farm, job);
+    let key = builder.claim_one(&mut farm.hub);
+    let mut artifacts = Vec::new();
+    for (first, kind, name) in [(3, ArtifactKind::Rpm, "a.rpm"), (4, ArtifactKind::Log, "build.log.gz")] {
+        let digest = Digest::from_bytes([first; 32]);
+        queue::deliver(&mut farm.hub, builder.id, &key, &digest, 1).unwrap();
+        artifacts.push(NewArtifact { kind, name: name.parse().unwrap(), digest, size: 1 });
+    }
+    queue::finish(&mut farm.hub, builder.id, &key, &Finish { artifacts, ..testing::ended(Outcome::Succeeded) })
+        .unwrap();
+    let (conn, test) = (&mut farm.operator, testing::operator());
+    for first in [3, 4, 5] {
+        let missing = [(Digest::from_bytes([first; 32]), None)];
+        restore::note_missing(conn, &test, first, &missing).unwrap();
+    }
+    for _ in 0..2 {
+        // The second time there is nothing to mend.
+        restore::make_good(conn, &test, job).unwrap();
+    }
+}
+
+fn the_database_is_set_back(farm: Farm) {
+    let Farm { mut operator, web, hub, validator, janitor, publisher } = farm;
+    restore::after_restore(&mut operator, &testing::operator(), 1).unwrap_err();
+    drop((web, hub, validator, janitor, publisher));
+    // The server notices in a moment that they have gone.
+    let set_back = || restore::after_restore(&mut operator, &testing::operator(), 1).ok();
+    farm_testing::eventually_blocking("the end of the sessions", farm_testing::DEADLINE, set_back);
 }
