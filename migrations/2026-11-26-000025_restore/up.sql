@@ -14,13 +14,16 @@ CREATE TABLE farm.restoration (
   tasks_before bigint NOT NULL CHECK (tasks_before > tasks_from)
 );
 
--- Lets the numbers of a table go on so much further on. Answers the first that is left out.
-CREATE FUNCTION farm.skip_numbers(p_table text, p_skip bigint) RETURNS bigint LANGUAGE plpgsql SET search_path = '' AS $$
+-- Lets the numbers of a table go on so much further on. Answers from which to before which one none is given. What PostgreSQL had fetched
+-- from the sequence ahead is gone in a restored database, so the lost ones begin after the last row and not where the sequence is.
+CREATE FUNCTION farm.skip_numbers(p_table regclass, p_skip bigint, OUT o_from bigint, OUT o_before bigint)
+LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
-  v_next bigint := nextval(pg_get_serial_sequence(p_table, 'id'));
+  v_sequence text := pg_get_serial_sequence(p_table::text, 'id');
 BEGIN
-  PERFORM setval(pg_get_serial_sequence(p_table, 'id'), v_next + p_skip, false);
-  RETURN v_next;
+  EXECUTE format('SELECT coalesce(max(id), 0) + 1 FROM %s', p_table) INTO o_from;
+  o_before := nextval(v_sequence) + p_skip;
+  PERFORM setval(v_sequence, o_before, false);
 END $$;
 
 -- Makes a database that was set back fit to work. What was under way in the state that it has now is under way nowhere, or is not ours to
@@ -61,7 +64,7 @@ BEGIN
   PERFORM farm.skip_numbers('farm.artifact', p_skip * 100);
   PERFORM farm.skip_numbers('farm.notice', p_skip);
   INSERT INTO farm.restoration (state_of, jobs_from, jobs_before, tasks_from, tasks_before)
-    SELECT v_state, j, j + p_skip, t, t + p_skip * 10
+    SELECT v_state, j.o_from, j.o_before, t.o_from, t.o_before
     FROM farm.skip_numbers('farm.job', p_skip) AS j, farm.skip_numbers('farm.task', p_skip * 10) AS t
     RETURNING * INTO v_new;
   PERFORM farm.record(p_actor, 'restore', 'database', to_jsonb(v_new) - 'id' || jsonb_build_object(
