@@ -101,6 +101,7 @@ fn make_tree(making: &Path, metadata: Option<&Path>, packages: &[String], dnf: &
     let scene = Scene::new()?;
     let (nothing, cache) = (scene.path("empty"), making.join("cache"));
     folder(&nothing)?;
+    folder(making)?;
     match metadata {
         Some(metadata) => copy(metadata, &cache)?,
         None => folder(&cache)?,
