@@ -40,8 +40,8 @@ pub fn enter(socket: &UnixStream) -> io::Result<bool> {
     let mut message = RecvAncillaryBuffer::new(&mut space);
     let came = recvmsg(socket, &mut [IoSliceMut::new(&mut word)], &mut message, RecvFlags::CMSG_CLOEXEC)?.bytes;
     for part in message.drain() {
-        let RecvAncillaryMessage::ScmRights(doors) = part else { continue };
-        doors.map(through).collect::<io::Result<()>>()?;
+        let RecvAncillaryMessage::ScmRights(mut doors) = part else { continue };
+        doors.try_for_each(through)?;
     }
     Ok(came > 0)
 }
