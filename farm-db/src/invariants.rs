@@ -32,8 +32,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "a builder that has left holds no lease",
-        "SELECT format('builder %s', b.name) AS broken FROM farm.builder b
-         WHERE b.left_at IS NOT NULL AND EXISTS (SELECT FROM farm.lease l WHERE l.builder_id = b.id)",
+        "SELECT format('task %s', l.task_id) AS broken FROM farm.lease l WHERE farm.left_since(l.builder_id) IS NOT NULL",
     ),
     (
         "a task stands in the line of its job's class",

@@ -254,7 +254,7 @@ BEGIN
 END $$;
 
 GRANT EXECUTE ON FUNCTION farm.slots_of, farm.deregister TO farm_hub;
-GRANT EXECUTE ON FUNCTION farm.deregister_silent TO farm_janitor;
+GRANT EXECUTE ON FUNCTION farm.deregister_silent, farm.left_since TO farm_janitor;
 GRANT EXECUTE ON FUNCTION farm.left_since TO farm_web;
 
 RESET ROLE;
