@@ -24,6 +24,7 @@ pub mod chores;
 pub mod database;
 mod document;
 mod error;
+pub mod fleets;
 pub mod health;
 pub mod intake;
 mod introduce;

@@ -8,7 +8,7 @@ use farm_api::{
     people::Keep,
 };
 use farm_db::{
-    Actor, access, blobs, chores,
+    Actor, access, blobs, chores, fleets,
     intake::{self, Decided, Decision, ReadSource, Submission},
     operator,
     publish::{self, Repository},
@@ -130,6 +130,15 @@ remove files  | job 1                   | farm_janitor   | daemon   | farm_janit
 put builder   | builder two             | test           | operator | superuser
 hello         | builder two             | builder/two@X  | lease    | farm_hub
 take out of service | builder one       | farm_janitor   | daemon   | farm_janitor
+allow builders | fleet night            | test           | operator | superuser
+register      | builder w1              | builder/w1@X   | ticket   | farm_hub
+log in        | builder w1              | builder/w1@X   | ticket   | farm_hub
+hello         | builder w1              | builder/w1@X   | lease    | farm_hub
+deregister    | builder w1              | builder/w1@X   | lease    | farm_hub
+register      | builder w1              | builder/w1@X   | ticket   | farm_hub
+log in        | builder w1              | builder/w1@X   | ticket   | farm_hub
+deregister    | builder w1              | farm_janitor   | daemon   | farm_janitor
+disallow builders | fleet night         | test           | operator | superuser
 ";
 
 /// The connections of the farm's processes, and of an operator.
@@ -169,6 +178,7 @@ fn everything_that_anybody_causes_leaves_a_line_with_who_did_what_to_what_and_ho
     a_builder_leaves(&mut farm);
     time_goes_by(&mut farm);
     a_builder_is_taken_out_of_service(&mut farm);
+    a_builder_of_a_fleet_comes_and_goes(&mut farm);
     let lines = |text: &str| text.trim().lines().map(squeezed).collect::<Vec<_>>();
     assert_eq!(lines(&written(&db)), lines(EXPECTED));
 }
@@ -424,6 +434,18 @@ fn a_builder_is_taken_out_of_service(farm: &mut Farm) {
     let two = TestBuilder::new(farm_types::BuilderId(text(&mut farm.operator, number).parse().unwrap()));
     two.restarted(&mut farm.hub);
     assert_eq!(chores::judge_doubtful(&mut farm.janitor).unwrap().out.len(), 1);
+}
+
+fn a_builder_of_a_fleet_comes_and_goes(farm: &mut Farm) {
+    let night = testing::fleet("night", "builder/w*@X");
+    fleets::allow_builders(&mut farm.operator, &testing::operator(), &night).unwrap();
+    let w1 = testing::builder_of_a_fleet(&mut farm.hub, "builder/w1@X").unwrap();
+    let w1 = w1.restarted(&mut farm.hub);
+    assert!(queue::deregister(&mut farm.hub, w1.id, w1.instance).unwrap());
+    testing::builder_of_a_fleet(&mut farm.hub, "builder/w1@X").unwrap();
+    execute(&mut farm.operator, "UPDATE farm.builder SET last_seen_at = now() - interval '2 hours' WHERE name = 'w1'");
+    assert_eq!(chores::deregister_silent(&mut farm.janitor, 3600).unwrap(), ["w1"]);
+    assert_eq!(fleets::disallow_builders(&mut farm.operator, &testing::operator(), &night.name).unwrap(), 0);
 }
 
 fn a_builder_leaves(farm: &mut Farm) {
