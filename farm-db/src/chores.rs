@@ -118,6 +118,12 @@ pub fn note_vanished(conn: &mut PgConnection, silence_seconds: u32) -> Result<Va
     Ok(document(conn, query.bind::<Double, _>(f64::from(silence_seconds)))?.unwrap_or_default())
 }
 
+/// Takes off the list what registered itself and was not heard of for so long. Answers their names.
+pub fn deregister_silent(conn: &mut PgConnection, silence_seconds: u32) -> Result<Vec<String>> {
+    let query = sql_query("SELECT to_jsonb(farm.deregister_silent(make_interval(secs => $1))) AS document");
+    Ok(document(conn, query.bind::<Double, _>(f64::from(silence_seconds)))?.unwrap_or_default())
+}
+
 /// What was taken out of use, or is doubtful.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Faults {

@@ -26,6 +26,7 @@ mod conninfo;
 pub mod database;
 mod document;
 mod error;
+pub mod fleets;
 pub mod health;
 pub mod intake;
 mod introduce;

@@ -7,6 +7,7 @@ mod build_limit;
 pub(crate) mod builder;
 pub(crate) mod check;
 pub(crate) mod doctor;
+pub(crate) mod fleet;
 pub(crate) mod grant;
 pub(crate) mod group;
 pub(crate) mod janitor;

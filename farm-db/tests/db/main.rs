@@ -5,6 +5,7 @@ mod access;
 mod after;
 mod faults;
 mod fence;
+mod fleets;
 mod intake;
 mod life;
 mod listen;

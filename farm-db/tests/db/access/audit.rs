@@ -8,7 +8,7 @@ use farm_api::{
     people::Keep,
 };
 use farm_db::{
-    Actor, access, blobs, chores,
+    Actor, access, blobs, chores, fleets,
     intake::{self, Decided, Decision, ReadSource, Submission},
     operator,
     publish::{self, Repository},
@@ -62,6 +62,7 @@ fn everything_that_anybody_causes_leaves_a_line_with_who_did_what_to_what_and_ho
     a_builder_leaves(&mut farm);
     time_goes_by(&mut farm);
     let other = a_builder_is_taken_out_of_service(&mut farm);
+    a_builder_of_a_fleet_comes_and_goes(&mut farm);
     something_is_lost(&mut farm, other);
     the_database_is_set_back(farm);
     let lines = |text: &str| text.trim().lines().map(squeezed).collect::<Vec<_>>();
@@ -321,6 +322,18 @@ fn a_builder_is_taken_out_of_service(farm: &mut Farm) -> TestBuilder {
     let two = two.restarted(&mut farm.hub);
     assert_eq!(chores::judge_doubtful(&mut farm.janitor).unwrap().out.len(), 1);
     two
+}
+
+fn a_builder_of_a_fleet_comes_and_goes(farm: &mut Farm) {
+    let night = testing::fleet("night", "builder/w*@X");
+    fleets::allow_builders(&mut farm.operator, &testing::operator(), &night).unwrap();
+    let w1 = testing::builder_of_a_fleet(&mut farm.hub, "builder/w1@X").unwrap();
+    let w1 = w1.restarted(&mut farm.hub);
+    assert!(queue::deregister(&mut farm.hub, w1.id, w1.instance).unwrap());
+    testing::builder_of_a_fleet(&mut farm.hub, "builder/w1@X").unwrap();
+    execute(&mut farm.operator, "UPDATE farm.builder SET last_seen_at = now() - interval '2 hours' WHERE name = 'w1'");
+    assert_eq!(chores::deregister_silent(&mut farm.janitor, 3600).unwrap(), ["w1"]);
+    assert_eq!(fleets::disallow_builders(&mut farm.operator, &testing::operator(), &night.name).unwrap(), 0);
 }
 
 fn a_builder_leaves(farm: &mut Farm) {
