@@ -11,6 +11,7 @@ pub(crate) mod fleet;
 pub(crate) mod grant;
 pub(crate) mod group;
 pub(crate) mod janitor;
+pub(crate) mod keep_audit;
 mod limit;
 pub(crate) mod migrate;
 pub(crate) mod platform;

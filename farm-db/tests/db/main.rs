@@ -3,6 +3,7 @@
 
 mod access;
 mod after;
+mod audit_months;
 mod faults;
 mod fence;
 mod fleets;

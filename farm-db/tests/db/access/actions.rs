@@ -40,6 +40,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("has_delivered", "(what is about to come)"),
     ("hello", "hello"),
     ("judge_doubtful", "take out of service, doubt"),
+    ("keep_audit", "keep audit"),
     ("known_blob", "(it changes nothing; that who asks is known from then on is written down by farm.acting)"),
     ("leased_weight", "(it only looks, at what the same statement claimed)"),
     ("leave", "leave"),
@@ -85,6 +86,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("take_notice", "(somebody is about to be told)"),
     ("take_submitted", "(it locks a row)"),
     ("tell_status", "(a sign of life)"),
+    ("tend_audit", "drop audit"),
 ];
 
 /// Those that a process may call, and those for operators: the verbs with an actor that no function of ours calls in turn.
