@@ -109,6 +109,48 @@ BEGIN
   PERFORM farm.record(p_actor, 'keep audit', 'audit', jsonb_build_object('months', p_months));
 END $$;
 
+-- As it was, but for indexes of the audit.
+CREATE OR REPLACE FUNCTION farm.database_health() RETURNS jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  RETURN jsonb_build_object(
+    'snapshots', (
+      SELECT coalesce(jsonb_agg(jsonb_build_object('who', s.who, 'seconds', s.seconds) ORDER BY s.seconds DESC), '[]') FROM (
+        SELECT format('process %s of %s%s, %s', a.pid, a.usename, coalesce(' (' || nullif(a.application_name, '') || ')', ''), a.state) AS who,
+               extract(epoch FROM clock_timestamp() - a.xact_start)::bigint AS seconds
+        FROM pg_stat_activity a WHERE a.backend_xmin IS NOT NULL AND a.xact_start IS NOT NULL AND a.pid <> pg_backend_pid()
+          -- They leave by themselves whom they are in the way of.
+          AND a.backend_type <> 'autovacuum worker'
+        UNION ALL
+        SELECT format('prepared transaction %s of %s', p.gid, p.owner), extract(epoch FROM clock_timestamp() - p.prepared)::bigint
+        FROM pg_prepared_xacts p
+        ORDER BY 2 DESC LIMIT 5) s),
+    'slots', (
+      SELECT coalesce(jsonb_agg(jsonb_build_object('name', r.slot_name, 'active', r.active, 'transactions', age(coalesce(r.xmin, r.catalog_xmin)),
+        'kept_bytes', CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn)::bigint END)), '[]')
+      FROM pg_replication_slots r),
+    'transactions_left', (SELECT 2147483647 - age(d.datfrozenxid) FROM pg_database d WHERE d.datname = current_database()),
+    'tables', (
+      SELECT jsonb_agg(jsonb_build_object('name', t.relname, 'live', t.n_live_tup, 'dead', t.n_dead_tup,
+        'bytes', pg_total_relation_size(t.relid)) ORDER BY t.relname)
+      FROM pg_stat_all_tables t WHERE t.schemaname = 'farm'
+        AND (t.relname IN ('ready', 'lease', 'unpublished', 'delivered', 'expected', 'builder', 'chore', 'task') OR t.relname LIKE 'log\_chunk\_%')),
+    'invalid_indexes', (
+      SELECT coalesce(jsonb_agg(c.relname ORDER BY c.relname), '[]') FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+      WHERE c.relnamespace = 'farm'::regnamespace AND NOT i.indisvalid),
+    -- Which say something only when statistics were kept for long.
+    'unused_indexes', (
+      SELECT coalesce(jsonb_agg(s.indexrelname ORDER BY s.indexrelname), '[]') FROM pg_stat_all_indexes s
+      JOIN pg_index i ON i.indexrelid = s.indexrelid
+      -- Nobody looks into most months of the audit.
+      WHERE s.schemaname = 'farm' AND s.idx_scan = 0 AND NOT i.indisunique AND s.relname NOT LIKE 'audit\_%'
+        AND pg_relation_size(s.indexrelid) > 10485760),
+    'queue', jsonb_build_object(
+      'ready', (SELECT count(*) FROM farm.ready),
+      'leased', (SELECT count(*) FROM farm.lease),
+      'submitted', (SELECT count(*) FROM farm.job WHERE state = 'submitted'),
+      'oldest_ready', (SELECT extract(epoch FROM clock_timestamp() - min(r.not_before))::bigint FROM farm.ready r WHERE r.not_before <= now())));
+END $$;
+
 -- What is there moves into its months, and numbers go on.
 SELECT farm.add_audit_month(m::date) FROM generate_series(
   date_trunc('month', (SELECT least(min(at), now()) FROM farm.audit_old) AT TIME ZONE 'UTC'),

@@ -5,7 +5,7 @@ use farm_api::access::AuditFilter;
 use farm_db::{
     DbError, PgConnection, access,
     chores::{self, AuditMonths},
-    migrate, operator, testing,
+    database as health, migrate, operator, testing,
 };
 use farm_testing::TestDb;
 
@@ -202,4 +202,20 @@ fn lines_of_a_farm_that_had_one_table_move_into_their_months_and_their_numbers_g
     assert_eq!(objects(&mut conn), ["next", "now()", "40 days", "70 days"]);
     let numbers = "SELECT string_agg(id::text, ' ' ORDER BY id) AS text FROM farm.audit";
     assert_eq!(text(&mut conn, numbers), "1 2 3 4");
+}
+
+#[test]
+fn that_nobody_looks_into_a_month_is_nothing_to_tell_of_its_indexes() {
+    let (_db, mut conn) = database();
+    let indexes = "SELECT string_agg(indexrelid::regclass::text, ' ') AS text FROM pg_stat_all_indexes
+         WHERE schemaname = 'farm' AND idx_scan = 0 AND relname LIKE 'audit%' AND pg_relation_size(indexrelid) > 10485760";
+    execute(
+        &mut conn,
+        "INSERT INTO farm.audit (actor, way, action, object, process)
+         SELECT 'alice', 'token', 'test',
+           (SELECT string_agg(md5(format('%s %s', n, k)), '') FROM generate_series(1, 20) AS k), 'role farm_web'
+         FROM generate_series(1, 20000) AS n",
+    );
+    assert!(text(&mut conn, indexes).contains("object"), "it is large, and nobody used it");
+    assert_eq!(health::look(&mut conn).unwrap().unused_indexes, Vec::<String>::new());
 }
