@@ -13,9 +13,8 @@ use diesel::{Connection, PgConnection, connection::SimpleConnection};
 
 use crate::{DbError, Result};
 
-/// How long a statement may take, and how long a transaction may sit idle.
-const SESSION: &str =
-    "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5min'; SET timezone = 'UTC'";
+/// How long a statement may take, and how long a transaction may sit idle. No statement takes as long as compiling it would.
+const SESSION: &str = "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5min'; SET timezone = 'UTC'; SET jit = off";
 /// How long to wait for a free connection.
 const WAIT: Duration = Duration::from_secs(10);
 /// Connections are made anew, so that a principal that was shut out is really out: a connection outlives its ticket.
