@@ -16,7 +16,7 @@ use crate::plan::{Plan, Submission, When};
 const LEASE_SECONDS: u32 = 86_400;
 
 /// After so many tasks the database is tidied: a day of real time would give autovacuum the time for it.
-const TIDY_EVERY: usize = 1000;
+const TIDY_EVERY: usize = 2500;
 
 /// What became of a submission, in seconds after the beginning.
 #[derive(Debug, Clone, Copy, PartialEq)]
