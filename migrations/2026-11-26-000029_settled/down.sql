@@ -1,3 +1,5 @@
+ALTER FUNCTION farm.finish_with_record RESET plan_cache_mode;
+ALTER FUNCTION farm.claim RESET plan_cache_mode;
 DROP FUNCTION farm.settle_up;
 
 CREATE OR REPLACE FUNCTION farm.next_rank(p_platform text, p_line farm.class) RETURNS bigint LANGUAGE plpgsql STABLE SET search_path = '' AS $$
