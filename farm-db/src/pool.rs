@@ -20,9 +20,11 @@ use diesel::{
 use crate::{DbError, Result, conninfo};
 
 /// How long a statement may take, and how long a transaction may sit idle. And how soon the server gives up a client whose machine or
-/// network vanished without a word: until then it keeps the locks of what that one had begun.
+/// network vanished without a word: until then it keeps the locks of what that one had begun. No statement takes as long as compiling it
+/// would.
 const SESSION: &str = "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5min'; SET timezone = 'UTC'; \
-     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
+     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000; \
+     SET jit = off";
 /// How long to wait for a free connection.
 const WAIT: Duration = Duration::from_secs(10);
 /// How many may wait for each connection: a second's work, or two. Who comes then is sent away and not kept waiting in vain.
