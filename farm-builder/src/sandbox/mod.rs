@@ -13,6 +13,7 @@ mod collect;
 mod commands;
 mod dnf;
 mod doors;
+mod fetched;
 mod hold;
 mod layer;
 mod machine;
