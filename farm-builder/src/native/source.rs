@@ -226,7 +226,7 @@ impl<'a, 'b> Source<'a, 'b> {
         if error.cause != Cause::Chroot {
             return End::Fault(error);
         }
-        let (cause, what) = match &self.layer {
+        let (cause, what) = match &self.chroot.layer {
             Some(_) => (Cause::Dependencies, "what is needed leaves a chroot that cannot be used"),
             None => (Cause::Build, "the build leaves a chroot that cannot be used"),
         };
