@@ -70,8 +70,8 @@ impl Helpers {
         clock: &Clock,
     ) -> io::Result<StepEnd> {
         let (mut child, mut socket) = match cell {
-            Some(cell) => self.start(Some(cell.inner())).await?,
-            None => Spare::take(self).await?,
+            Some(cell) => cell.helper().await?,
+            None => Spare::take(self).await?.outer,
         };
         let mut log = child.stderr.take().ok_or_else(|| io::Error::other("the helper has no log"))?;
         let errand = Errand { order: order.clone(), bounds: cell.map(Cell::bounds).unwrap_or_default() };
@@ -124,7 +124,16 @@ impl Helpers {
             }
         };
         let child = command
-            .args(["--mount", "--propagation=private", "--pid", "--fork", "--mount-proc", "--ipc", "--uts"])
+            // What is mounted in the namespaces of another later on is seen here, too, and nothing of the host's or of ours elsewhere.
+            .args([
+                "--mount",
+                &format!("--propagation={}", if inside.is_some() { "slave" } else { "private" }),
+                "--pid",
+                "--fork",
+                "--mount-proc",
+                "--ipc",
+                "--uts",
+            ])
             .args(["--", "/proc/self/fd/0", ARGUMENT])
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

@@ -1,4 +1,5 @@
-//! A helper that is started before it is needed: one with namespaces of its own takes 8 ms, which a build would wait for.
+//! Helpers that are started before they are needed: one with namespaces of its own takes 8 ms, and one for the first step of a build in
+//! those namespaces 5 ms, which the build would wait for.
 //!
 //! Whenever one is needed the spare is taken, and the next is started. It knows nothing yet, is in no control group, and dies with the
 //! daemon as every helper does.
@@ -11,14 +12,23 @@ use std::{
 
 use tokio::{net::UnixStream, process::Child, time::sleep};
 
-use super::helper::Helpers;
+use super::helper::{Helpers, child_of};
 
 /// How long a spare is kept: it sees the mounts of the host as they were when it was started, and holds them. Builds that take longer
 /// do not notice 8 ms.
 const KEPT: Duration = Duration::from_secs(10);
 
 /// A helper that waits for its order, and the line to it.
-type Started = (Child, UnixStream);
+pub type Started = (Child, UnixStream);
+
+/// A helper with namespaces of its own, and perhaps one that is in them.
+#[derive(Debug)]
+pub struct Pair {
+    /// The first.
+    pub outer: Started,
+    /// The other one.
+    pub inner: Option<Started>,
+}
 
 /// The spare, if there is one.
 #[derive(Debug, Default)]
@@ -26,7 +36,7 @@ pub struct Spare(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    ready: Option<Started>,
+    ready: Option<Pair>,
     /// Whether one is being started.
     is_coming: bool,
     /// How many there were.
@@ -35,20 +45,19 @@ struct State {
 
 impl Spare {
     /// A helper with namespaces of its own: the spare, or a new one where there is none.
-    pub async fn take(helpers: &Helpers) -> io::Result<Started> {
-        let mut ready = helpers.spare.state().ready.take();
-        let lives = |(child, _): &mut Started| matches!(child.try_wait(), Ok(None));
-        let started = match ready.take_if(lives) {
+    pub async fn take(helpers: &Helpers) -> io::Result<Pair> {
+        let ready = helpers.spare.state().ready.take();
+        let taken = match ready.and_then(Pair::living) {
             Some(spare) => spare,
-            None => helpers.start(None).await?,
+            None => Pair { outer: helpers.start(None).await?, inner: None },
         };
         if !std::mem::replace(&mut helpers.spare.state().is_coming, true) {
             tokio::spawn(renew(helpers.clone()));
         }
-        Ok(started)
+        Ok(taken)
     }
 
-    fn put(&self, started: io::Result<Started>) -> u64 {
+    fn put(&self, started: io::Result<Pair>) -> u64 {
         let mut state = self.state();
         state.is_coming = false;
         state.number += 1;
@@ -69,9 +78,33 @@ impl Spare {
     }
 }
 
+impl Pair {
+    /// What of it lives; the inner one does not without the outer one.
+    fn living(mut self) -> Option<Self> {
+        let lives = |(child, _): &mut Started| matches!(child.try_wait(), Ok(None));
+        if !lives(&mut self.outer) {
+            return None;
+        }
+        self.inner = self.inner.take_if(lives);
+        Some(self)
+    }
+}
+
+/// Starts a helper with namespaces of its own, and one in them.
+async fn start(helpers: &Helpers) -> io::Result<Pair> {
+    let outer = helpers.start(None).await?;
+    let inside = async {
+        // Its word that it is there; whoever takes it reads that.
+        outer.1.readable().await?;
+        helpers.start(Some(child_of(outer.0.id())?)).await
+    };
+    let inner = inside.await.ok();
+    Ok(Pair { outer, inner })
+}
+
 /// Starts the next spare and discards it when it has become too old.
 async fn renew(helpers: Helpers) {
-    let started = helpers.start(None).await;
+    let started = start(&helpers).await;
     let number = helpers.spare.put(started);
     // A driver that ends takes its spare along.
     let spare = Arc::downgrade(&helpers.spare);

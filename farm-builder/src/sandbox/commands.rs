@@ -6,7 +6,10 @@ use std::{
     ops::{Deref, DerefMut},
     os::{
         fd::{AsFd, AsRawFd},
-        unix::process::{CommandExt, ExitStatusExt},
+        unix::{
+            fs::PermissionsExt as _,
+            process::{CommandExt, ExitStatusExt},
+        },
     },
     path::Path,
     process::{Command, ExitStatus, Stdio},
@@ -137,6 +140,10 @@ pub fn show_proc(command: &mut Command, place: &Path) -> anyhow::Result<()> {
     command.arg("--proc").arg(place);
     for name in MASKED {
         let Ok(meta) = std::fs::symlink_metadata(Path::new("/proc").join(name)) else { continue };
+        // What only root of the host may read needs no mount over it, which costs its time.
+        if meta.permissions().mode() & 0o077 == 0 {
+            continue;
+        }
         command.arg("--ro-bind").arg(if meta.is_dir() { &folder } else { &file }).arg(place.join(name));
     }
     Ok(())
@@ -261,11 +268,8 @@ pub fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
-/// Removes a folder. By `rm`, which gets along with trees of any depth.
-pub fn remove(path: &Path) -> anyhow::Result<()> {
-    if path.symlink_metadata().is_err() {
-        return Ok(());
-    }
+/// Removes a folder by `rm`, which gets along with trees of any depth.
+pub fn rm(path: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("rm");
     command.args(["-rf", "--one-file-system", "--"]).arg(path);
     to_log(&mut command)?;

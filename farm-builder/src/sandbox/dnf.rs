@@ -11,7 +11,8 @@ use anyhow::Context as _;
 
 use super::{
     Dnf,
-    commands::{Confined, code, list, on_scene, remove, run, show_proc},
+    commands::{Confined, code, list, on_scene, run, show_proc},
+    removal::remove,
     scene::Scene,
 };
 

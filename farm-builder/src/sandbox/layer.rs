@@ -11,9 +11,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Answer, LayerOrder, Layered,
-    commands::remove,
     dnf::{Call, Outcome, Plan, forget_results},
     fetched::Turn,
+    removal::remove,
     scene::{Scene, folder},
 };
 

@@ -17,9 +17,10 @@ use nix::{
 
 use super::{
     Answer, Bounds, Chroot, Dnf, Order, Script, collect,
-    commands::{build_user, chroot_root, copy, list, on_scene, remove, run},
+    commands::{build_user, chroot_root, copy, list, on_scene, run},
     dnf::{Call, FIRST_RPMDB},
     layer, machine, names,
+    removal::remove,
     scene::{self, Scene, folder},
 };
 
