@@ -57,13 +57,23 @@ impl Spare {
         Ok(taken)
     }
 
-    fn put(&self, started: io::Result<Pair>) -> u64 {
+    fn put(&self, started: io::Result<Started>) -> u64 {
         let mut state = self.state();
         state.is_coming = false;
         state.number += 1;
         // Where it cannot be started, whoever needs one is told why.
-        state.ready = started.ok();
+        state.ready = started.ok().map(|outer| Pair { outer, inner: None });
         state.number
+    }
+
+    /// The other one of a pair has come. It goes if the first was taken meanwhile.
+    fn complete(&self, number: u64, inner: Started) {
+        let mut state = self.state();
+        if state.number == number
+            && let Some(pair) = &mut state.ready
+        {
+            pair.inner = Some(inner);
+        }
     }
 
     fn discard(&self, number: u64) {
@@ -90,22 +100,25 @@ impl Pair {
     }
 }
 
-/// Starts a helper with namespaces of its own, and one in them.
-async fn start(helpers: &Helpers) -> io::Result<Pair> {
-    let outer = helpers.start(None).await?;
-    let inside = async {
-        // Its word that it is there; whoever takes it reads that.
-        outer.1.readable().await?;
-        helpers.start(Some(child_of(outer.0.id())?)).await
-    };
-    let inner = inside.await.ok();
-    Ok(Pair { outer, inner })
+/// The process whose namespaces can be entered, once they are there. The helper says so with its first word, which is not taken here.
+async fn process_of((child, socket): &Started) -> io::Result<u32> {
+    socket.readable().await?;
+    child_of(child.id())
 }
 
 /// Starts the next spare and discards it when it has become too old.
 async fn renew(helpers: Helpers) {
-    let started = start(&helpers).await;
-    let number = helpers.spare.put(started);
+    let outer = helpers.start(None).await;
+    let process = match &outer {
+        Ok(outer) => process_of(outer).await.ok(),
+        Err(_) => None,
+    };
+    let number = helpers.spare.put(outer);
+    if let Some(process) = process
+        && let Ok(inner) = helpers.start(Some(process)).await
+    {
+        helpers.spare.complete(number, inner);
+    }
     // A driver that ends takes its spare along.
     let spare = Arc::downgrade(&helpers.spare);
     drop(helpers);
