@@ -117,7 +117,7 @@ async fn a_scriptlet_that_does_not_end_keeps_no_other_build_from_what_is_fetched
     let copy = fetched.iter().find(|path| path.file_name() == package.file_name()).unwrap();
     assert_eq!(std::fs::read(copy).unwrap(), std::fs::read(package).unwrap());
     // Neither has left anything of its own.
-    assert_eq!(files(&data.path().join("work")), [std::path::PathBuf::new(); 0]);
+    assert_eq!(files(&data.path().join("work")), Vec::<std::path::PathBuf>::new());
 }
 
 /// A repository with one package, `thing`, whose file says which edition it is.

@@ -1,8 +1,9 @@
 //! Packages of a repository whose scriptlets mean harm. They run as root of the chroot.
 
-use std::{fs, net::TcpListener, path::Path, process::Command};
+use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
 
 use farm_api::recipe::Repository;
+use farm_testing::DEADLINE;
 use farm_types::{Cause, Stage};
 use tempfile::TempDir;
 
@@ -114,13 +115,14 @@ async fn scriptlets_that_fill_the_disk_get_no_more_of_it_than_the_build() {
 }
 
 /// Builds what requires a package whose `%post` does this, and which the job itself brings.
-async fn build_after(post: &str) -> Built {
+async fn build_after(post: &str, timeout: Duration) -> Built {
     let mark = mark();
     let words =
         [("PORT", "1"), ("PROCESS", "999999"), ("MARK", mark.as_str()), ("SECRETS", "/nothing"), ("POST", post)];
     let repository = repository(&words);
     let mut build = Build::new("mini12", &[&spec("requires-evil", &[])]).limits(small);
     build.request.repositories.push(described(&repository));
+    build.request.limits.timeout = timeout;
     let id = build.request.id.to_string();
     let built = build.run(&driver(shared_data()).await).await;
     nothing_is_left(&id, &mark);
@@ -138,9 +140,17 @@ async fn a_chroot_whose_programs_a_package_has_replaced_is_that_packages_fault()
         ("rm -f /usr/bin/bash".to_owned(), "cannot list what is installed"),
         ("rm -rf $(rpm --eval %%{_dbpath})".to_owned(), "cannot list what is in the chroot"),
     ] {
-        let built = build_after(&post).await;
+        let built = build_after(&post, DEADLINE).await;
         let failure = built.failure();
         assert_eq!((failure.cause, failure.stage), (Cause::Dependencies, Stage::Dependencies), "{post}: {failure:?}");
         assert!(failure.message.contains(words), "{post}: {failure:?}");
     }
+}
+
+#[tokio::test]
+async fn scriptlets_of_the_jobs_own_packages_take_no_longer_than_the_build_may() {
+    let building = build_after("sleep 1000", Duration::from_secs(20));
+    let built = tokio::time::timeout(DEADLINE, building).await.expect("it goes on after its time is up");
+    let failure = built.failure();
+    assert_eq!((failure.cause, failure.stage), (Cause::Timeout, Stage::Dependencies), "{failure:?}\n{}", built.log);
 }
