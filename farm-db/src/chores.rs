@@ -124,6 +124,22 @@ pub fn deregister_silent(conn: &mut PgConnection, silence_seconds: u32) -> Resul
     Ok(document(conn, query.bind::<Double, _>(f64::from(silence_seconds)))?.unwrap_or_default())
 }
 
+/// What was done about the months of the audit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct AuditMonths {
+    /// Months that have a table now.
+    #[serde(rename = "o_made")]
+    pub made: u32,
+    /// Months that were kept long enough.
+    #[serde(rename = "o_dropped")]
+    pub dropped: u32,
+}
+
+/// Makes the tables of this month of the audit and the next ones, and drops those that are kept no longer.
+pub fn tend_audit(conn: &mut PgConnection) -> Result<AuditMonths> {
+    Ok(document(conn, sql_query("SELECT to_jsonb(t) AS document FROM farm.tend_audit() t"))?.unwrap_or_default())
+}
+
 /// What was taken out of use, or is doubtful.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Faults {

@@ -94,6 +94,8 @@ pub struct Chores {
     pub blobs_seconds: u64,
     /// How long a blob has to be without an owner before it goes; a day by default.
     pub blob_grace_seconds: u32,
+    /// How often to make months of the audit ahead and to drop those that are kept no longer; 3600 by default.
+    pub audit_seconds: u64,
     /// How often to look how the database is; 60 by default.
     pub database_seconds: u64,
     /// How often to ask whether everything fits together, which reads the whole history; 6 hours by default.
@@ -119,6 +121,7 @@ impl Default for Chores {
             retention_seconds: 3600,
             blobs_seconds: 3600,
             blob_grace_seconds: 24 * 3600,
+            audit_seconds: 3600,
             database_seconds: 60,
             invariants_seconds: 6 * 3600,
         }

@@ -1,5 +1,6 @@
 //! What an operator does to a farm.
 
+pub(crate) mod after_restore;
 pub(crate) mod audit;
 pub(crate) mod bucket;
 mod build_limit;
@@ -10,6 +11,7 @@ pub(crate) mod fleet;
 pub(crate) mod grant;
 pub(crate) mod group;
 pub(crate) mod janitor;
+pub(crate) mod keep_audit;
 mod limit;
 pub(crate) mod migrate;
 pub(crate) mod platform;

@@ -3,6 +3,7 @@
 
 mod access;
 mod after;
+mod audit_months;
 mod faults;
 mod fence;
 mod fleets;
@@ -10,7 +11,9 @@ mod intake;
 mod life;
 mod listen;
 mod order;
+mod pool;
 mod races;
+mod restore;
 mod roles;
 mod schema;
 mod set_aside;

@@ -8,6 +8,7 @@ use crate::support::{database, texts};
 /// or, in parentheses, why it writes down nothing. A new function belongs into this list, and its actions into the test of all verbs.
 pub const ACTIONS: &[(&str, &str)] = &[
     ("accept", "accept"),
+    ("after_restore", "restore"),
     ("allow_builders", "allow builders"),
     ("append_log", "(a piece of a log decides nothing)"),
     ("begin_chore", "(whose turn it is with a chore)"),
@@ -39,13 +40,16 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("has_delivered", "(what is about to come)"),
     ("hello", "hello"),
     ("judge_doubtful", "take out of service, doubt"),
+    ("keep_audit", "keep audit"),
     ("known_blob", "(it changes nothing; that who asks is known from then on is written down by farm.acting)"),
     ("leased_weight", "(it only looks, at what the same statement claimed)"),
     ("leave", "leave"),
     ("log_in", "log in"),
     ("log_out", "log out"),
+    ("make_good", "build again, forget lost files, wait again"),
     ("make_token", "make token"),
     ("mark_blobs", "(what nobody needs has no owner)"),
+    ("note_missing", "miss"),
     ("note_vanished", "vanish, come back"),
     ("postpone", "(a decision that was not taken)"),
     ("publish_again", "publish again"),
@@ -82,6 +86,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("take_notice", "(somebody is about to be told)"),
     ("take_submitted", "(it locks a row)"),
     ("tell_status", "(a sign of life)"),
+    ("tend_audit", "drop audit"),
 ];
 
 /// Those that a process may call, and those for operators: the verbs with an actor that no function of ours calls in turn.
