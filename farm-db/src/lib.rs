@@ -6,6 +6,7 @@
 //! - [`access`]: who it is, and what was written down; [`operator`]: platforms, builders, buckets, persons, groups, rights;
 //! - [`blobs`], [`health`]: uploads and blobs; whether all is well;
 //! - [`chores`], [`notices`], [`database`]: what the janitor does; what operators are told; how the database itself is;
+//! - [`demand`]: what waits for each platform, for whoever starts and stops builders;
 //! - [`restore`]: after the database or the store was set back;
 //! - [`invariants`]: what is true of every database of the farm;
 //! - [`Pool`] and [`Listener`]: the only places where waiting for the database meets async code.
@@ -24,6 +25,7 @@ pub mod blobs;
 pub mod chores;
 mod conninfo;
 pub mod database;
+pub mod demand;
 mod document;
 mod error;
 pub mod fleets;

@@ -62,6 +62,8 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chores {
+    /// How often to count what waits for each platform; 15 by default.
+    pub queue_seconds: u64,
     /// How often to look for tasks that are over their time; 60 by default.
     pub overdue_seconds: u64,
     /// How long a builder may be at a task after its time was over; 21600 by default. That counts its own steps alone.
@@ -107,6 +109,7 @@ pub struct Chores {
 impl Default for Chores {
     fn default() -> Self {
         Self {
+            queue_seconds: 15,
             overdue_seconds: 60,
             overdue_grace_seconds: 21_600,
             builders_seconds: 60,

@@ -4,6 +4,7 @@
 mod access;
 mod after;
 mod audit_months;
+mod demand;
 mod faults;
 mod fence;
 mod fleets;

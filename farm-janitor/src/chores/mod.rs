@@ -9,6 +9,7 @@ pub mod files;
 pub mod invariants;
 pub mod mail;
 pub mod overdue;
+pub mod queue;
 pub mod reap;
 pub mod retention;
 pub mod seal_logs;
@@ -96,6 +97,7 @@ macro_rules! chore {
 /// All of them.
 pub const CHORES: &[Chore] = &[
     chore!(reap, reap_seconds, "take back the tasks of builders that went silent"),
+    chore!(queue, chores.queue_seconds, "count what waits for each platform, for metrics"),
     chore!(overdue, chores.overdue_seconds, "take back tasks that are over their time though their builders renew"),
     chore!(builders, chores.builders_seconds, "note which builders have vanished"),
     chore!(faults, chores.faults_seconds, "tell of builders out of service, doubtful ones, and tasks set aside"),
