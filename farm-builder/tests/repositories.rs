@@ -9,8 +9,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{Build, SMALL, driver, platform, script, shared_data};
-use farm_api::recipe::{Recipe, Repository};
+use common::{Build, SMALL, driver, platform, repository::Repository, script, shared_data};
+use farm_api::recipe::{self, Recipe};
 use farm_types::Cause;
 
 /// A web server with the packages of `mini12`, until dropped.
@@ -88,7 +88,7 @@ fn thing(folder: &std::path::Path, version: &str) -> (Server, String) {
     Server::of(repository.to_str().unwrap())
 }
 
-fn extra(name: &str, url: &str, priority: u16) -> Repository {
+fn extra(name: &str, url: &str, priority: u16) -> recipe::Repository {
     let text = format!("name = '{name}'\nbaseurl = '{url}'\ngpgcheck = false\npriority = {priority}");
     toml::from_str(&text).unwrap()
 }
@@ -125,4 +125,19 @@ async fn a_repository_of_the_jobs_own_that_is_away_is_the_jobs_fault() {
     assert_eq!(failure.cause, Cause::Dependencies, "{failure:?}");
     let expected = format!("the repository {url} that the job names cannot be used: ");
     assert!(failure.message.starts_with(&expected), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_package_that_is_not_what_its_repository_says_is_not_installed() {
+    let repository = Repository::new();
+    let package = repository.add("thing", "1", "as it should be", "");
+    let mut bytes = std::fs::read(&package).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&package, bytes).unwrap();
+
+    let mut build = Build::new("mini12", &[&script(&[("PREAMBLE", "BuildRequires: thing")])]);
+    build.request.platform.repositories.push(repository.described());
+    let error = build.run(&driver(shared_data()).await).await.result.unwrap_err();
+    assert_eq!(error.cause, Cause::Chroot, "{error}");
+    assert!(error.message.contains("checksum"), "{error}");
 }

@@ -118,6 +118,28 @@ pub fn note_vanished(conn: &mut PgConnection, silence_seconds: u32) -> Result<Va
     Ok(document(conn, query.bind::<Double, _>(f64::from(silence_seconds)))?.unwrap_or_default())
 }
 
+/// Takes off the list what registered itself and was not heard of for so long. Answers their names.
+pub fn deregister_silent(conn: &mut PgConnection, silence_seconds: u32) -> Result<Vec<String>> {
+    let query = sql_query("SELECT to_jsonb(farm.deregister_silent(make_interval(secs => $1))) AS document");
+    Ok(document(conn, query.bind::<Double, _>(f64::from(silence_seconds)))?.unwrap_or_default())
+}
+
+/// What was done about the months of the audit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct AuditMonths {
+    /// Months that have a table now.
+    #[serde(rename = "o_made")]
+    pub made: u32,
+    /// Months that were kept long enough.
+    #[serde(rename = "o_dropped")]
+    pub dropped: u32,
+}
+
+/// Makes the tables of this month of the audit and the next ones, and drops those that are kept no longer.
+pub fn tend_audit(conn: &mut PgConnection) -> Result<AuditMonths> {
+    Ok(document(conn, sql_query("SELECT to_jsonb(t) AS document FROM farm.tend_audit() t"))?.unwrap_or_default())
+}
+
 /// What was taken out of use, or is doubtful.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Faults {

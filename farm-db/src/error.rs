@@ -41,6 +41,10 @@ impl From<Diesel> for DbError {
             Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, info) => {
                 Self::Unavailable(info.message().trim().to_owned())
             }
+            // A replica, or a server that was demoted. No verb changes anything on one by mistake, as none is meant for one.
+            Diesel::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, info) => {
+                Self::Unavailable(info.message().trim().to_owned())
+            }
             Diesel::BrokenTransactionManager => Self::Unavailable("the connection broke in a transaction".to_owned()),
             Diesel::DatabaseError(kind, info) => match info.constraint_name() {
                 Some("farm_not_found") => Self::NotFound(info.message().to_owned()),
@@ -65,9 +69,12 @@ fn lost_server(message: &str) -> bool {
         "the database system is",
         "no connection to the server",
         "could not receive data from server",
+        "could not send data to server",
+        "SSL SYSCALL error",
+        "GSSAPI unwrap error",
         "SSL connection has been closed",
         "canceling statement due to conflict with recovery",
-        "cannot execute",
+        "canceling the wait for synchronous replication",
     ]
     .iter()
     .any(|words| message.contains(words))

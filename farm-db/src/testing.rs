@@ -20,6 +20,7 @@ use jiff::Timestamp;
 
 use crate::{
     Actor, Result, access, blobs,
+    fleets::Fleet,
     intake::{self, Submission},
     operator::{self, NewBuilder},
     queue,
@@ -112,6 +113,18 @@ pub fn builder_for(conn: &mut PgConnection, name: &str, arch: &'static str) -> T
     put_builder(conn, name, &token, None);
     let id = operator::builder_by_token(conn, &token).unwrap().unwrap().id;
     TestBuilder { arch, ..TestBuilder::new(id) }.restarted(conn)
+}
+
+/// A fleet of which three may be there, with two slots each.
+pub fn fleet(name: &str, principals: &str) -> Fleet {
+    Fleet { name: name.parse().unwrap(), principals: principals.to_owned(), platforms: None, slots: 2, builders: 3 }
+}
+
+/// A builder that logs in by its principal, and has not said hello.
+pub fn builder_of_a_fleet(conn: &mut PgConnection, principal: &str) -> Result<TestBuilder> {
+    let token = digest();
+    operator::builder_log_in(conn, principal, "192.0.2.7", &token, 600)?;
+    Ok(TestBuilder::new(operator::builder_by_token(conn, &token)?.unwrap().id))
 }
 
 impl TestBuilder {

@@ -70,6 +70,8 @@ pub struct Chores {
     pub builders_seconds: u64,
     /// How long a builder may be silent until it counts as vanished; 600 by default.
     pub builder_gone_seconds: u32,
+    /// How long a builder that registered itself may be silent until it is taken off the list; 3600 by default.
+    pub builder_left_seconds: u32,
     /// How often to judge builders again that spoil tasks, and to tell of what is out of use; 60 by default.
     pub faults_seconds: u64,
     /// How often to look for notices to send; 30 by default.
@@ -92,6 +94,8 @@ pub struct Chores {
     pub blobs_seconds: u64,
     /// How long a blob has to be without an owner before it goes; a day by default.
     pub blob_grace_seconds: u32,
+    /// How often to make months of the audit ahead and to drop those that are kept no longer; 3600 by default.
+    pub audit_seconds: u64,
     /// How often to look how the database is; 60 by default.
     pub database_seconds: u64,
     /// How often to ask whether everything fits together, which reads the whole history; 6 hours by default.
@@ -105,6 +109,7 @@ impl Default for Chores {
             overdue_grace_seconds: 21_600,
             builders_seconds: 60,
             builder_gone_seconds: 600,
+            builder_left_seconds: 3600,
             faults_seconds: 60,
             mail_seconds: 30,
             undecided_seconds: 60,
@@ -116,6 +121,7 @@ impl Default for Chores {
             retention_seconds: 3600,
             blobs_seconds: 3600,
             blob_grace_seconds: 24 * 3600,
+            audit_seconds: 3600,
             database_seconds: 60,
             invariants_seconds: 6 * 3600,
         }

@@ -205,7 +205,7 @@ impl<D: Driver> Work<D> {
         let successor = prepared.unwrap_or_else(|| Err(anyhow::anyhow!("this daemon was told to end")))?;
         // It wants to serve at the same address.
         let _ = timeout(LEAVE, self.serves.wait_for(|serves| !serves)).await;
-        let told = timeout(LEAVE, self.workshop.hub.leave()).await;
+        let told = timeout(LEAVE, self.workshop.hub.leave(false)).await;
         told.map_err(|_| anyhow::anyhow!("the hub does not answer"))?.context("the hub could not be told")?;
         self.slots.keep(false);
         successor.start(&self.shutdown).await

@@ -20,10 +20,11 @@ use tokio::{
 use super::{
     files::beside,
     helper::{Helpers, StepEnd, child_of, reap},
+    spare::Spare,
     watch::{Clock, Journal, Stop},
 };
 use crate::{
-    cgroup::{self, Cgroup, Cgroups, GroupLimits},
+    cgroup::{self, Cgroup, Cgroups, Entrance, GroupLimits},
     driver::BuildLimits,
     isolation::{self, Isolation},
     sandbox::{Answer, Bounds, Errand, Order, Scratch, Use},
@@ -206,9 +207,9 @@ impl<'a> Cell<'a> {
         self.group.as_ref().map_or(0, Cgroup::refused_processes)
     }
 
-    /// Puts a helper into the build's group.
-    pub fn admit(&self, process: u32) -> io::Result<()> {
-        self.group.as_ref().map_or(Ok(()), |group| group.add(process))
+    /// How a helper comes into the build's group, if there is one.
+    pub fn entrance(&self) -> io::Result<Option<Entrance<'_>>> {
+        self.group.as_ref().map(Cgroup::entrance).transpose()
     }
 
     /// The process whose user and mount namespaces steps enter.
@@ -371,7 +372,7 @@ fn make_group(
 /// Starts a helper that stays, and answers it with the process whose namespaces can be entered.
 async fn hold(helpers: &Helpers, order: Order) -> io::Result<(Child, Line, u32)> {
     let errand = Errand { order, bounds: Bounds::default() };
-    let (mut holder, mut socket) = helpers.start(None).await?;
+    let (mut holder, mut socket) = Spare::take(helpers).await?;
     let begun = async {
         helpers.greet(&mut holder, &mut socket, &errand, None).await?;
         let inner = child_of(holder.id())?;

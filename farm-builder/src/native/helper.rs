@@ -5,11 +5,12 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
     path::PathBuf,
     process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest},
     net::UnixStream,
     process::{Child, Command},
 };
@@ -17,9 +18,13 @@ use tokio::{
 use super::{
     cell::Cell,
     ids::IdMap,
+    spare::Spare,
     watch::{Clock, FollowError, Journal, Stop},
 };
-use crate::sandbox::{ARGUMENT, Answer, Errand, Order, Reply};
+use crate::{
+    cgroup::Entrance,
+    sandbox::{ARGUMENT, Answer, Errand, Order, Reply, send_doors},
+};
 
 /// The longest answer.
 const ANSWER_BYTES: u64 = 16 << 20;
@@ -36,6 +41,8 @@ pub struct Helpers {
     pub ids: IdMap,
     /// Its working directory.
     pub data: PathBuf,
+    /// One that is started ahead.
+    pub spare: Arc<Spare>,
 }
 
 /// How a step ended.
@@ -62,7 +69,10 @@ impl Helpers {
         journal: &mut Journal,
         clock: &Clock,
     ) -> io::Result<StepEnd> {
-        let (mut child, mut socket) = self.start(cell.map(Cell::inner)).await?;
+        let (mut child, mut socket) = match cell {
+            Some(cell) => self.start(Some(cell.inner())).await?,
+            None => Spare::take(self).await?,
+        };
         let mut log = child.stderr.take().ok_or_else(|| io::Error::other("the helper has no log"))?;
         let errand = Errand { order: order.clone(), bounds: cell.map(Cell::bounds).unwrap_or_default() };
         let kills = cell.map_or(0, Cell::kills);
@@ -141,9 +151,15 @@ impl Helpers {
         if socket.read_exact(&mut [0; 1]).await.is_err() {
             return Ok(());
         }
-        if let Some(cell) = cell {
-            cell.admit(child_of(child.id())?)?;
-        }
+        let doors = match cell.map(Cell::entrance).transpose()?.flatten() {
+            None => Vec::new(),
+            Some(Entrance::Doors(doors)) => doors,
+            Some(Entrance::ByNumber(group)) => {
+                group.add(child_of(child.id())?)?;
+                Vec::new()
+            }
+        };
+        let _ = socket.async_io(Interest::WRITABLE, || send_doors(&*socket, &doors)).await;
         let mut line = serde_json::to_vec(errand)?;
         line.push(b'\n');
         let _ = socket.write_all(&line).await;

@@ -26,6 +26,7 @@ mod recipe;
 pub(crate) mod record;
 pub(crate) mod results;
 mod source;
+mod spare;
 mod stock;
 mod trees;
 pub(crate) mod watch;

@@ -12,6 +12,7 @@
 mod collect;
 mod commands;
 mod dnf;
+mod doors;
 mod hold;
 mod layer;
 mod machine;
@@ -36,6 +37,7 @@ use nix::sys::{
 };
 
 pub(crate) use collect::collect_from;
+pub(crate) use doors::send as send_doors;
 pub use order::{
     Answer, Bounds, Chroot, Collect, Collection, Dnf, Errand, LayerOrder, Layered, Order, Reply, Scratch, Script, Use,
 };
@@ -75,6 +77,10 @@ fn serve() -> anyhow::Result<()> {
     let socket = UnixStream::from(std::io::stdout().as_fd().try_clone_to_owned()?);
     // The daemon waits for this before it locks us in and says what to do.
     (&socket).write_all(b"\n").context("cannot greet the daemon")?;
+    if !doors::enter(&socket).context("cannot go into the control group of the build")? {
+        // It was started ahead and is not needed.
+        return Ok(());
+    }
     let Errand { order, bounds } = read_errand(&socket)?;
     if let Order::Hold { folder, scratch, build } = order {
         return hold::hold(&socket, &folder, scratch, build.as_deref());

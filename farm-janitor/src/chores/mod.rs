@@ -1,5 +1,6 @@
 //! The chores.
 
+pub mod audit;
 pub mod blobs;
 pub mod builders;
 pub mod database;
@@ -105,6 +106,7 @@ pub const CHORES: &[Chore] = &[
     chore!(tokens, chores.tokens_seconds, "forget tokens that are not good any more"),
     chore!(retention, chores.retention_seconds, "remove the files of jobs that their buckets keep no longer", preview),
     chore!(blobs, chores.blobs_seconds, "remove blobs that nobody needs", preview),
+    chore!(audit, chores.audit_seconds, "make the months of the audit that are to come, and drop those kept no longer"),
     chore!(database, chores.database_seconds, "look how the database is", preview),
     chore!(invariants, chores.invariants_seconds, "ask whether everything in the database fits together", preview),
 ];
