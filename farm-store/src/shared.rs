@@ -16,7 +16,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, path::Path};
+use object_store::{GetOptions, GetRange, ObjectStore, path::Path};
 use uuid::Uuid;
 
 use crate::{s3, staging::blocking};
@@ -64,7 +64,8 @@ impl Shared {
         file: &Arc<File>,
         mut have: u64,
     ) -> object_store::Result<()> {
-        for segment in segments.iter().filter(|segment| segment.end > have) {
+        let skip = segments.partition_point(|segment| segment.end <= have);
+        for segment in &segments[skip..] {
             let range = Some(GetRange::Bounded(have - segment.start..segment.end - segment.start));
             let options = GetOptions { range, ..GetOptions::default() };
             let mut pieces = self.objects.get_opts(&name(id, segment.start), options).await?.into_stream();

@@ -5,5 +5,6 @@ mod builder;
 mod failover;
 mod farm;
 mod hosts;
+mod layout;
 mod network;
 mod restore;
