@@ -121,7 +121,10 @@ async fn take(app: App, actor: Actor, upload: blobs::Upload, mut staged: Staged,
         Ok(()) if have == size => return finish(app, actor, upload, staged).await,
         Ok(()) => app.store.suspend(staged).await?,
         Err(error) => {
-            app.store.suspend(staged).await?;
+            // What went wrong first is what the sender is told. On a full disk, say, what came stays here alone.
+            if let Err(error) = app.store.suspend(staged).await {
+                tracing::warn!(%error, "an upload that broke off cannot go on at other hosts");
+            }
             return Err(error.into());
         }
     }
