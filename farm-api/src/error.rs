@@ -54,6 +54,8 @@ pub enum ErrorCode {
     Refused,
     /// 422: more than who is asking may use up; the message names the limits.
     LimitReached,
+    /// 429: too many requests of one caller at the same time; try again later.
+    TooMany,
     /// 503: try again later; nothing was lost.
     Unavailable,
     /// 507: the store is full.
@@ -74,6 +76,7 @@ impl ErrorCode {
             Self::LeaseLost => 410,
             Self::TooLarge => 413,
             Self::Refused | Self::LimitReached => 422,
+            Self::TooMany => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
             Self::StoreFull => 507,

@@ -9,8 +9,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{Build, SMALL, driver, platform, repository::Repository, script, shared_data};
+use common::{Build, SMALL, driver, platform, processes_with, repository::Repository, script, shared_data};
 use farm_api::recipe::{self, Recipe};
+use farm_builder::BuildOutcome;
+use farm_testing::{DEADLINE, eventually};
 use farm_types::Cause;
 
 /// A web server with the packages of `mini12`, until dropped.
@@ -71,6 +73,51 @@ async fn packages_come_over_the_network_and_are_kept_for_the_next_build() {
     let error = build.run(&driver).await.result.unwrap_err();
     assert_eq!(error.cause, Cause::Chroot, "{error}");
     assert!(error.message.contains("repository"), "{error}");
+}
+
+#[tokio::test]
+async fn a_scriptlet_that_does_not_end_keeps_no_other_build_from_what_is_fetched_and_spoils_none_of_it() {
+    let data = tempfile::tempdir().unwrap();
+    let driver = driver(data.path().to_owned()).await;
+    let (mark, slow) = (format!("mark-{}-slow", std::process::id()), Repository::new());
+    let spoil = "for package in /var/cache/dnf/*/packages/slow-*.rpm; do echo spoilt >> $package; done";
+    let post = format!("%post\n{spoil}\ntouch /var/cache/dnf/planted\n(exec -a {mark} sleep 1000)");
+    let package = slow.add("slow", "1", "slow", &post);
+    let ((_base, mut recipe), (_slow, url)) = (Server::start(), Server::of(slow.folder().to_str().unwrap()));
+    recipe.repositories.push(recipe::Repository { baseurl: Some(url), ..slow.described() });
+    recipe.base = vec!["buildsys-build".to_owned()];
+    let needing = |what: &str| {
+        let mut build = Build::new("mini12", &[&script(&[("PREAMBLE", &format!("BuildRequires: {what}"))])]);
+        build.request.platform = recipe.clone();
+        build
+    };
+
+    let hanging = needing("slow");
+    let cancel = hanging.cancel.clone();
+    let others = async {
+        let hangs = || processes_with(&mark).iter().any(|process| process.contains("1000"));
+        eventually("the scriptlet to hang", DEADLINE, async || hangs().then_some(())).await;
+        let other = tokio::time::timeout(DEADLINE, needing("bison").run(&driver)).await;
+        assert!(hangs());
+        cancel.cancel();
+        other
+    };
+    let (hung, other) = tokio::join!(hanging.run(&driver), others);
+    assert_eq!(hung.outcome(), &BuildOutcome::Cancelled);
+    assert_eq!(other.expect("it waits for a scriptlet of another build").packages().len(), 2);
+
+    let files = |folder: &std::path::Path| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    };
+    let cache = common::kept(data.path(), "trees")[0].join("cache");
+    assert!(!cache.join("planted").exists());
+    let repositories = files(&cache).into_iter().filter(|path| path.join("packages").exists());
+    let fetched: Vec<_> = repositories.flat_map(|path| files(&path.join("packages"))).collect();
+    let copy = fetched.iter().find(|path| path.file_name() == package.file_name()).unwrap();
+    assert_eq!(std::fs::read(copy).unwrap(), std::fs::read(package).unwrap());
+    // Neither has left anything of its own.
+    assert_eq!(files(&data.path().join("work")), Vec::<std::path::PathBuf>::new());
 }
 
 /// A repository with one package, `thing`, whose file says which edition it is.

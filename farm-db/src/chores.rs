@@ -182,6 +182,18 @@ pub fn forget_files(conn: &mut PgConnection, idle_seconds: f64) -> Result<i32> {
     count(conn, "SELECT farm.forget_files(make_interval(secs => $1)) AS count", idle_seconds)
 }
 
+/// Counts what tasks took of persons who hand in nothing now. Answers for how many shares, so many at most: call it again then.
+pub fn settle_up(conn: &mut PgConnection, limit: u32) -> Result<i32> {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = Integer)]
+        count: i32,
+    }
+    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    let row: Count = sql_query("SELECT farm.settle_up($1) AS count").bind::<Integer, _>(limit).get_result(conn)?;
+    Ok(row.count)
+}
+
 /// Ends the attempts that are over their time for longer than the grace, though their builders renew. Answers how many, 500 at
 /// most: call it again then.
 pub fn reap_overdue(conn: &mut PgConnection, grace_seconds: u32) -> Result<i32> {

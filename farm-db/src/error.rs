@@ -26,6 +26,9 @@ pub enum DbError {
     /// The database cannot be reached or is shutting down; the same call may go through later.
     #[error("the database cannot be reached: {0}")]
     Unavailable(String),
+    /// Too much waits for the database already; the same call may go through later.
+    #[error("more is asked of the database than it can do at the moment")]
+    Busy,
     /// What the database answered is not what this version of the farm expects.
     #[error("unexpected data in the database: {0}")]
     Data(String),

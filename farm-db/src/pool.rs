@@ -20,11 +20,15 @@ use diesel::{
 use crate::{DbError, Result, conninfo};
 
 /// How long a statement may take, and how long a transaction may sit idle. And how soon the server gives up a client whose machine or
-/// network vanished without a word: until then it keeps the locks of what that one had begun.
+/// network vanished without a word: until then it keeps the locks of what that one had begun. No statement takes as long as compiling it
+/// would.
 const SESSION: &str = "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '5min'; SET timezone = 'UTC'; \
-     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
+     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000; \
+     SET jit = off";
 /// How long to wait for a free connection.
 const WAIT: Duration = Duration::from_secs(10);
+/// How many may wait for each connection: a second's work, or two. Who comes then is sent away and not kept waiting in vain.
+const WAITING: usize = 64;
 /// Connections are made anew, so that a principal that was shut out is really out: a connection outlives its ticket.
 const MAX_AGE_SECONDS: u64 = 600;
 
@@ -112,12 +116,17 @@ impl Pool {
         Ok(Self { inner })
     }
 
-    /// Runs one verb.
+    /// Runs one verb. [`DbError::Busy`]: too many wait for a connection already.
     pub async fn run<T, F>(&self, verb: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut PgConnection) -> Result<T> + Send + 'static,
     {
+        let status = self.inner.status();
+        if status.waiting >= WAITING * status.max_size {
+            metrics::counter!("farm_database_refused_total").increment(1);
+            return Err(DbError::Busy);
+        }
         let conn = self.inner.get().await.map_err(|e| DbError::Unavailable(plain(&e.to_string())))?;
         let done = conn.interact(verb).await.map_err(|e| DbError::Unavailable(plain(&e.to_string())))?;
         if let Err(DbError::Unavailable(_)) = done {

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use diesel::{
-    PgConnection, RunQueryDsl, sql_query,
+    PgConnection, RunQueryDsl,
+    connection::SimpleConnection as _,
+    sql_query,
     sql_types::{Array, BigInt, Double, Jsonb, Text},
 };
 use farm_api::{
@@ -202,6 +204,11 @@ pub fn began_ago(conn: &mut PgConnection, task: TaskId, seconds: f64) {
 pub fn took_before(conn: &mut PgConnection, platform: &str, package: &str, seconds: f64) {
     let query = sql_query("INSERT INTO farm.build_time (platform, name, seconds) VALUES ($1, $2, $3)");
     query.bind::<Text, _>(platform).bind::<Text, _>(package).bind::<Double, _>(seconds).execute(conn).unwrap();
+}
+
+/// Does what autovacuum does over hours.
+pub fn tidy(conn: &mut PgConnection) {
+    conn.batch_execute("VACUUM ANALYZE").unwrap();
 }
 
 /// Limits that nobody comes to.

@@ -86,6 +86,8 @@ pub struct Chores {
     pub files_seconds: u64,
     /// How long a file that is in no job is kept after it was brought or asked for last; a week by default.
     pub file_idle_seconds: u32,
+    /// How often to count what tasks took of persons who hand in nothing now; 600 by default.
+    pub shares_seconds: u64,
     /// How often to look for expired tokens; 600 by default.
     pub tokens_seconds: u64,
     /// How often to remove files that buckets keep no longer; 3600 by default.
@@ -117,6 +119,7 @@ impl Default for Chores {
             uploads_seconds: 600,
             files_seconds: 3600,
             file_idle_seconds: 7 * 24 * 3600,
+            shares_seconds: 600,
             tokens_seconds: 600,
             retention_seconds: 3600,
             blobs_seconds: 3600,

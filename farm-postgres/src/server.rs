@@ -274,6 +274,8 @@ impl PrivatePostgres {
         set("log_timezone", "UTC");
         set("logging_collector", "off");
         set("log_destination", "stderr");
+        // It compiles what is over in a moment, as long as tables have no statistics.
+        set("jit", "off");
         if !self.options.durable {
             for name in ["fsync", "synchronous_commit", "full_page_writes"] {
                 set(name, "off");

@@ -281,7 +281,7 @@ where
             _ => return Err(Setback::Refused(error)),
         }
         tracing::warn!(%error, "{what} has to wait");
-        if !backoff.wait(stop).await {
+        if !backoff.wait_as_asked(error.retry_after(), stop).await {
             return Err(Setback::Stopped);
         }
     }

@@ -234,7 +234,7 @@ pub async fn say_hello(
     let mut backoff = Backoff::default();
     loop {
         let hello = hub.hello(&config.name, &config.arches, config.slots, successor);
-        match shutdown.run_until_cancelled(hello).await {
+        let asked = match shutdown.run_until_cancelled(hello).await {
             None => return Ok(None),
             Some(Ok(welcome)) => {
                 tracing::info!(builder.id = %welcome.builder, builder.name = %config.name, slots = config.slots, "the hub knows us");
@@ -244,10 +244,13 @@ pub async fn say_hello(
                 error @ (ClientError::Unreachable { .. }
                 | ClientError::Unavailable { .. }
                 | ClientError::Login { passing: true, .. }),
-            )) => tracing::warn!(%error, "waiting for the hub"),
+            )) => {
+                tracing::warn!(%error, "waiting for the hub");
+                error.retry_after()
+            }
             Some(Err(error)) => return Err(error).context("the hub does not take this builder"),
-        }
-        if !backoff.wait(shutdown).await {
+        };
+        if !backoff.wait_as_asked(asked, shutdown).await {
             return Ok(None);
         }
     }

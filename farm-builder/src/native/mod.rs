@@ -13,6 +13,7 @@ pub(crate) mod excerpt;
 pub(crate) mod failure;
 pub(crate) mod files;
 mod helper;
+mod holder;
 mod ids;
 mod inventory;
 mod layers;

@@ -11,7 +11,8 @@ use anyhow::Context as _;
 
 use super::{
     Dnf,
-    commands::{Confined, code, on_scene, remove, run, show_proc},
+    commands::{Confined, code, list, on_scene, run, show_proc},
+    removal::remove,
     scene::Scene,
 };
 
@@ -118,9 +119,9 @@ impl Call<'_> {
             .args(["--", "/bin/sh", "-c", SCRIPT, "rpm"])
             .arg(self.scene.path("chroot"))
             .arg(ours.unwrap_or_default());
-        let output = command.stdout(Stdio::piped()).output().context("cannot start bwrap")?;
-        anyhow::ensure!(output.status.success(), "rpm cannot list what is in the chroot; the log says why");
-        let text = String::from_utf8(output.stdout).context("rpm lists names that are not UTF-8")?;
+        let (status, text) = list(&mut command)?;
+        anyhow::ensure!(status.success(), "rpm cannot list what is in the chroot; the log says why");
+        let text = String::from_utf8(text).context("rpm lists names that are not UTF-8")?;
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.sort();
         Ok(lines)

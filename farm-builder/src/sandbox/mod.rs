@@ -13,11 +13,13 @@ mod collect;
 mod commands;
 mod dnf;
 mod doors;
+mod fetched;
 mod hold;
 mod layer;
 mod machine;
 mod names;
 mod order;
+mod removal;
 mod scene;
 mod seccomp;
 mod steps;
@@ -30,10 +32,13 @@ use std::{
 };
 
 use anyhow::Context as _;
-use nix::sys::{
-    prctl,
-    resource::{Resource, setrlimit},
-    signal::Signal,
+use nix::{
+    mount::{MsFlags, mount},
+    sys::{
+        prctl,
+        resource::{Resource, setrlimit},
+        signal::Signal,
+    },
 };
 
 pub(crate) use collect::collect_from;
@@ -75,6 +80,9 @@ fn serve() -> anyhow::Result<()> {
     close_fds::set_fds_cloexec(3, &[]);
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core files")?;
     let socket = UnixStream::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    // So that whoever is in our namespaces already sees what is mounted for a build.
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>)
+        .context("cannot share mounts with helpers in the same namespaces")?;
     // The daemon waits for this before it locks us in and says what to do.
     (&socket).write_all(b"\n").context("cannot greet the daemon")?;
     if !doors::enter(&socket).context("cannot go into the control group of the build")? {

@@ -17,9 +17,10 @@ use nix::{
 
 use super::{
     Answer, Bounds, Chroot, Dnf, Order, Script, collect,
-    commands::{build_user, chroot_root, copy, on_scene, remove, run},
+    commands::{build_user, chroot_root, copy, list, on_scene, run},
     dnf::{Call, FIRST_RPMDB},
     layer, machine, names,
+    removal::remove,
     scene::{self, Scene, folder},
 };
 
@@ -166,9 +167,9 @@ fn run_script(
 
 fn inventory(chroot: &Chroot) -> anyhow::Result<Answer> {
     let root = Scene::new()?.chroot(chroot)?;
-    let listed = chroot_root(&root, INVENTORY)?.stdout(Stdio::piped()).output().context("cannot start bwrap")?;
-    anyhow::ensure!(listed.status.success(), "the rpm of the chroot cannot list what is installed; the log says why");
-    Ok(Answer::Inventory(String::from_utf8_lossy(&listed.stdout).into_owned()))
+    let (status, text) = list(&mut *chroot_root(&root, INVENTORY)?)?;
+    anyhow::ensure!(status.success(), "the rpm of the chroot cannot list what is installed; the log says why");
+    Ok(Answer::Inventory(String::from_utf8_lossy(&text).into_owned()))
 }
 
 fn index(folder: &Path) -> anyhow::Result<Answer> {

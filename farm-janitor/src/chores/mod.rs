@@ -12,6 +12,7 @@ pub mod overdue;
 pub mod reap;
 pub mod retention;
 pub mod seal_logs;
+pub mod shares;
 pub mod tokens;
 pub mod undecided;
 pub mod uploads;
@@ -103,6 +104,7 @@ pub const CHORES: &[Chore] = &[
     chore!(seal_logs, seal_seconds, "put the logs of attempts together that ended without one"),
     chore!(uploads, chores.uploads_seconds, "forget uploads that nobody goes on with"),
     chore!(files, chores.files_seconds, "forget who brought files that are in no job"),
+    chore!(shares, chores.shares_seconds, "count what tasks took of persons who hand in nothing now"),
     chore!(tokens, chores.tokens_seconds, "forget tokens that are not good any more"),
     chore!(retention, chores.retention_seconds, "remove the files of jobs that their buckets keep no longer", preview),
     chore!(blobs, chores.blobs_seconds, "remove blobs that nobody needs", preview),

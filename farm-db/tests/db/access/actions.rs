@@ -78,6 +78,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("set_retention", "set retention"),
     ("set_share", "set share"),
     ("set_trust", "set trust"),
+    ("settle_up", "(it adds up what was written down when it happened)"),
     ("slots_of", "(it only looks, after a hello)"),
     ("stage_began", "(a sign of life)"),
     ("submit", "submit, ask of builds"),
