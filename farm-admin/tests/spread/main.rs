@@ -4,7 +4,4 @@
 mod builder;
 mod failover;
 mod farm;
-mod hosts;
-mod layout;
-mod network;
 mod restore;
