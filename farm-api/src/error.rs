@@ -13,6 +13,9 @@ pub struct ErrorBody {
     /// Every single reason, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
+    /// Of an upload that cannot go on where the sender wants to: how many bytes of it are here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 /// One reason of a refusal or one warning.
@@ -84,6 +87,6 @@ impl ErrorCode {
 impl ErrorBody {
     /// A refusal with one message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), reasons: Vec::new() }
+        Self { code, message: message.into(), reasons: Vec::new(), offset: None }
     }
 }

@@ -64,7 +64,7 @@ impl AppError {
             [one] => one.message.clone(),
             many => format!("there are {} problems: {}", many.len(), sentences(many)),
         };
-        Self::Refused(ErrorBody { code: ErrorCode::Refused, message, reasons })
+        Self::Refused(ErrorBody { reasons, ..ErrorBody::new(ErrorCode::Refused, message) })
     }
 
     /// What the caller is told. What he is not told goes to the log here, and only here.
