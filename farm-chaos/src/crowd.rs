@@ -1,0 +1,137 @@
+//! Who hands in what, and when.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::{
+    farm::{Farm, REAL, SEEMING},
+    people::{Errand, Ledger, Person},
+    plan::Plan,
+    settings::Settings,
+};
+
+/// Those who all want the same, and should get as much.
+pub const EQUALS: [&str; 4] = ["alice", "bob", "carol", "dave"];
+/// Who hands in whatever else there is.
+const ODD: &str = "eve";
+/// Who wants it really built.
+const BUILDER: &str = "rita";
+
+const ONE: &[&str] = &[SEEMING[0]];
+const BOTH: &[&str] = &SEEMING;
+const REALLY: &[&str] = &[REAL];
+
+/// How many requests of one person are under way at the same time.
+const AT_ONCE: usize = 3;
+
+/// What the odd one hands in: the more often it stands here, the more of it.
+const ODD_PLANS: [Plan; 12] = [
+    Plan::Ok,
+    Plan::Ok,
+    Plan::Ok,
+    Plan::Chatty,
+    Plan::Large,
+    Plan::Fails,
+    Plan::Fails,
+    Plan::Fails,
+    Plan::Flaky,
+    Plan::Broken,
+    Plan::Hangs,
+    Plan::Hangs,
+];
+/// What the equals hand in: what is built, so that the farm knows how long it takes.
+const EQUAL_PLANS: [Plan; 4] = [Plan::Ok, Plan::Chatty, Plan::Large, Plan::Flaky];
+/// What is really built, or is not.
+const REAL_PLANS: [Plan; 3] = [Plan::Ok, Plan::Ok, Plan::Fails];
+
+/// Everybody.
+pub struct Crowd {
+    people: Vec<Arc<Person>>,
+    seed: u64,
+}
+
+impl Crowd {
+    /// Makes them known to the farm, and their packages.
+    pub fn gather(farm: &Farm, settings: &Settings, ledger: &Ledger) -> anyhow::Result<Self> {
+        let mut people = Vec::new();
+        for name in EQUALS.into_iter().chain([ODD, BUILDER]) {
+            let plans: &[Plan] = match name {
+                ODD => &Plan::ALL,
+                BUILDER => &REAL_PLANS,
+                _ => &EQUAL_PLANS,
+            };
+            people.push(Arc::new(Person::new(name, farm.clients(&farm.person(name)?)?, plans, ledger)?));
+        }
+        Ok(Self { people, seed: settings.seed })
+    }
+
+    /// Each of the equals' packages is built once, in peace: so the farm knows how long they take.
+    pub async fn warm_up(&self, settings: &Settings) -> anyhow::Result<()> {
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        let mut errands = Vec::new();
+        for person in self.people.iter().take(EQUALS.len()) {
+            for (number, plan) in EQUAL_PLANS.into_iter().enumerate() {
+                errands.push((person, Errand::draw(&mut rng, 1_000_000 + number, plan, ONE)));
+            }
+        }
+        if settings.real_jobs > 0
+            && let Some(rita) = self.people.last()
+        {
+            errands.push((rita, Errand::draw(&mut rng, 1_000_000, Plan::Ok, REALLY)));
+        }
+        stream::iter(errands).map(Ok).try_for_each_concurrent(AT_ONCE, |(person, errand)| person.run(errand)).await
+    }
+
+    /// Everything that everybody wants. Half of it at once, so that there is something to be shared out; the rest bit by bit.
+    pub fn go(&self, settings: &Settings) -> JoinSet<anyhow::Result<()>> {
+        let mut all = JoinSet::new();
+        for (n, person) in self.people.iter().enumerate() {
+            let mut rng = StdRng::seed_from_u64(self.seed ^ (n as u64 + 1));
+            let draw = |number| {
+                let (plan, targets) = match person.name() {
+                    ODD => (ODD_PLANS.choose(&mut rng), if number % 3 == 0 { BOTH } else { ONE }),
+                    BUILDER => (REAL_PLANS.choose(&mut rng), REALLY),
+                    // The same for each of them, however few.
+                    _ => (EQUAL_PLANS.get(number % EQUAL_PLANS.len()), ONE),
+                };
+                Errand::draw(&mut rng, number, plan.copied().unwrap_or(Plan::Ok), targets)
+            };
+            let jobs = match person.name() {
+                ODD => settings.odd_jobs,
+                BUILDER => settings.real_jobs,
+                _ => settings.jobs,
+            };
+            let mut errands: Vec<_> = (0..jobs).map(draw).collect();
+            let later = errands.split_off(if person.name() == ODD { jobs / 10 } else { jobs / 2 });
+            all.spawn(at_once(Arc::clone(person), errands));
+            let pause = settings.time.mul_f64(0.9) / u32::try_from(later.len().max(1)).unwrap_or(u32::MAX);
+            all.spawn(bit_by_bit(Arc::clone(person), later, pause, StdRng::seed_from_u64(rng.random())));
+        }
+        all
+    }
+
+    /// Whose job it is may have it built again.
+    pub fn person(&self, name: &str) -> Option<&Person> {
+        self.people.iter().find(|person| person.name() == name).map(|person| &**person)
+    }
+}
+
+async fn at_once(person: Arc<Person>, errands: Vec<Errand>) -> anyhow::Result<()> {
+    stream::iter(errands).map(Ok).try_for_each_concurrent(AT_ONCE, |errand| person.run(errand)).await
+}
+
+async fn bit_by_bit(person: Arc<Person>, errands: Vec<Errand>, pause: Duration, mut rng: StdRng) -> anyhow::Result<()> {
+    let mut all = JoinSet::new();
+    for errand in errands {
+        sleep(pause.mul_f64(rng.random_range(0.5..1.5))).await;
+        let person = Arc::clone(&person);
+        all.spawn(async move { person.run(errand).await });
+    }
+    while let Some(done) = all.join_next().await {
+        done??;
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! Whether the farm kept what it promised.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::Read as _,
+};
+
+use farm_store::{Store, StoreConfig};
+use farm_types::{AttemptNumber, Cause, JobId, Outcome, TaskId, TaskState};
+use futures::TryStreamExt as _;
+
+use crate::{
+    fake::SPOILT,
+    farm::Farm,
+    people::Promise,
+    plan::{LINE, Plan, log_line, stamp},
+    questions::{self, Attempt, Package, Task},
+};
+
+/// What is wrong, and of which job, where it is of one.
+#[derive(Debug, Clone)]
+pub struct Wrong {
+    /// The job.
+    pub job: Option<JobId>,
+    /// What, as a sentence.
+    pub what: String,
+}
+
+/// Everything that there is to judge by.
+#[derive(Debug)]
+pub struct Evidence {
+    /// What people were promised.
+    pub promises: Vec<Promise>,
+    /// All tasks.
+    pub tasks: Vec<Task>,
+    /// All attempts.
+    pub attempts: Vec<Attempt>,
+    /// All packages.
+    pub packages: Vec<Package>,
+    /// How much of the log of each attempt was acknowledged.
+    pub acknowledged: HashMap<(TaskId, AttemptNumber), u64>,
+    /// The store, as it is.
+    pub store: Store,
+}
+
+impl Evidence {
+    /// Takes it.
+    pub fn take(farm: &Farm, promises: Vec<Promise>) -> anyhow::Result<Self> {
+        let conn = &mut farm.database.connect()?;
+        let folder = StoreConfig::Folder { path: farm.configs.store.clone() };
+        Ok(Self {
+            promises,
+            tasks: questions::tasks(conn)?,
+            attempts: questions::attempts(conn)?,
+            packages: questions::packages(conn)?,
+            acknowledged: farm.acknowledged.all(),
+            store: Store::open(&folder, &farm.root)?,
+        })
+    }
+
+    /// Jobs that did not end as they had to: losses.
+    pub fn losses(&self) -> Vec<Wrong> {
+        self.promises.iter().flat_map(|promise| self.loss(promise)).collect()
+    }
+
+    fn loss(&self, promise: &Promise) -> Vec<Wrong> {
+        let tasks: Vec<&Task> = self.tasks.iter().filter(|task| task.job == promise.job).collect();
+        let wrong = |what| Wrong { job: Some(promise.job), what };
+        // One that was withdrawn before it was decided on has none.
+        if tasks.len() != promise.platforms && !(promise.cancelled && tasks.is_empty()) {
+            return vec![wrong(format!("job {} has {} tasks of {}", promise.job, tasks.len(), promise.platforms))];
+        }
+        let missed = tasks.into_iter().filter(|task| !is_true_end(promise, task));
+        missed
+            .map(|task| {
+                let Task { id, state, cause, message, .. } = task;
+                let plan = promise.plan;
+                wrong(format!("task {id} of job {}, {plan:?}, ended as {state} {cause:?} {message}", promise.job))
+            })
+            .collect()
+    }
+
+    /// Tasks with more than one result that was accepted, or with one of an attempt that was not: doubles.
+    pub fn doubles(&self) -> Vec<Wrong> {
+        let mut succeeded: BTreeMap<TaskId, Vec<AttemptNumber>> = BTreeMap::new();
+        for attempt in self.attempts.iter().filter(|attempt| attempt.outcome == Some(Outcome::Succeeded)) {
+            succeeded.entry(attempt.task).or_default().push(attempt.number);
+        }
+        let twice = succeeded.iter().filter(|(_, numbers)| numbers.len() > 1);
+        let twice =
+            twice.map(|(task, numbers)| self.wrong(*task, format!("task {task} succeeded {} times", numbers.len())));
+        let stray = self.packages.iter().filter(|package| succeeded.get(&package.task) != Some(&vec![package.attempt]));
+        let stray = stray.map(|package| {
+            let Package { task, attempt, .. } = package;
+            self.wrong(*task, format!("a package of attempt {attempt} of task {task} was kept, which did not succeed"))
+        });
+        twice.chain(stray).collect()
+    }
+
+    /// Packages that say that another attempt made them than the one that they are kept for.
+    pub async fn changelings(&self) -> anyhow::Result<Vec<Wrong>> {
+        let mut wrongs = Vec::new();
+        for package in self.packages.iter().filter(|package| !self.was_really_built(package.task)) {
+            let stamp = stamp(package.task, package.attempt);
+            let bytes = self.bytes(&package.digest).await?;
+            if !bytes.windows(stamp.len()).any(|window| window == stamp.as_bytes()) {
+                let Package { task, attempt, .. } = package;
+                wrongs.push(self.wrong(*task, format!("a package of attempt {attempt} of task {task} is another's")));
+            }
+        }
+        Ok(wrongs)
+    }
+
+    /// Attempts whose log is not there up to what was acknowledged, or is another's.
+    pub async fn lost_logs(&self) -> anyhow::Result<Vec<Wrong>> {
+        let mut wrongs = Vec::new();
+        for attempt in &self.attempts {
+            let Attempt { task, number, .. } = attempt;
+            let acknowledged = self.acknowledged.get(&(*task, *number)).copied().unwrap_or_default();
+            let mut log = Vec::new();
+            if let Some(digest) = &attempt.log {
+                let packed = self.bytes(digest).await?;
+                flate2::read::MultiGzDecoder::new(packed.as_slice()).read_to_end(&mut log)?;
+            }
+            let known = log.len() as u64;
+            if known < acknowledged {
+                let what = format!(
+                    "of attempt {number} of task {task} {acknowledged} bytes of log were acknowledged, {known} are there"
+                );
+                wrongs.push(self.wrong(*task, what));
+            } else if !self.was_really_built(*task) && !is_log_of(&log, *task, *number) {
+                wrongs.push(
+                    self.wrong(*task, format!("the log of attempt {number} of task {task} is not what was said")),
+                );
+            }
+        }
+        Ok(wrongs)
+    }
+
+    /// Attempts that are the farm's fault though nobody planned that.
+    pub fn unplanned_faults(&self) -> Vec<Wrong> {
+        let unplanned = |attempt: &&Attempt| attempt.outcome == Some(Outcome::FarmFault) && attempt.message != SPOILT;
+        let faults = self.attempts.iter().filter(unplanned);
+        faults
+            .map(|attempt| {
+                let Attempt { task, number, message, builder, .. } = attempt;
+                self.wrong(
+                    *task,
+                    format!("attempt {number} of task {task} on {builder} is a fault of the farm: {message}"),
+                )
+            })
+            .collect()
+    }
+
+    async fn bytes(&self, digest: &farm_types::Digest) -> anyhow::Result<Vec<u8>> {
+        let blob = self.store.get(digest).await?.stream();
+        Ok(blob
+            .try_fold(Vec::new(), |mut all, piece| async move {
+                all.extend_from_slice(&piece);
+                Ok(all)
+            })
+            .await?)
+    }
+
+    /// Whether a builder with chroots had a hand in it.
+    fn was_really_built(&self, task: TaskId) -> bool {
+        self.attempts.iter().any(|attempt| attempt.task == task && attempt.builder.starts_with('r'))
+    }
+
+    fn wrong(&self, task: TaskId, what: String) -> Wrong {
+        let job = self.tasks.iter().find(|known| known.id == task).map(|task| task.job);
+        Wrong { job, what }
+    }
+}
+
+fn is_true_end(promise: &Promise, task: &Task) -> bool {
+    if promise.cancelled && task.state == TaskState::Cancelled {
+        return true;
+    }
+    match promise.plan {
+        plan if plan.builds() => task.state == TaskState::Succeeded,
+        Plan::Fails => task.state == TaskState::Failed && task.cause == Some(Cause::Build),
+        Plan::Broken => task.state == TaskState::Failed && task.message.starts_with("given up after three attempts"),
+        _ => false,
+    }
+}
+
+/// Whether a log is what an attempt has said, as far as it goes.
+fn is_log_of(log: &[u8], task: TaskId, attempt: AttemptNumber) -> bool {
+    log.chunks(LINE)
+        .enumerate()
+        .all(|(number, line)| log_line(task, attempt, number as u64).as_bytes().starts_with(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_known_by_its_lines_even_if_it_breaks_off() {
+        let (task, attempt) = (TaskId(3), AttemptNumber(2));
+        let whole: String = (0..5).map(|number| log_line(task, attempt, number)).collect();
+        assert!(is_log_of(whole.as_bytes(), task, attempt));
+        assert!(is_log_of(&whole.as_bytes()[..150], task, attempt));
+        assert!(!is_log_of(&whole.as_bytes()[LINE..], task, attempt));
+        assert!(!is_log_of(whole.as_bytes(), task, AttemptNumber(1)));
+    }
+}

@@ -1,0 +1,63 @@
+//! How much of everything there is.
+
+use std::{path::PathBuf, time::Duration};
+
+/// How the farm is, and what is done to it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What everything is drawn from.
+    pub seed: u64,
+    /// For how long things happen.
+    pub time: Duration,
+    /// How long the farm may take afterwards to come to rest.
+    pub patience: Duration,
+    /// How many jobs each of the persons hands in that want the same.
+    pub jobs: usize,
+    /// How many those hand in that hand in everything else.
+    pub odd_jobs: usize,
+    /// How many go to builders that really build.
+    pub real_jobs: usize,
+    /// How many builders only seem to build.
+    pub builders: usize,
+    /// How many of these have a network of their own.
+    pub hosts: usize,
+    /// How many builders really build.
+    pub real_builders: usize,
+    /// The pause between two faults.
+    pub pause: std::ops::Range<f64>,
+    /// Where everything is kept; a folder that goes when all is well.
+    pub folder: Option<PathBuf>,
+}
+
+impl Settings {
+    /// For `make test`: some minutes on a machine that is busy with other tests.
+    pub fn short(seed: u64) -> Self {
+        Self {
+            seed,
+            time: Duration::from_secs(60),
+            patience: Duration::from_secs(150),
+            jobs: 70,
+            odd_jobs: 60,
+            real_jobs: 10,
+            builders: 18,
+            hosts: 4,
+            real_builders: 2,
+            pause: 0.5..1.8,
+            folder: None,
+        }
+    }
+
+    /// For `make chaos`: as long as one likes.
+    pub fn long(seed: u64, minutes: u32) -> Self {
+        let minutes = minutes.max(1);
+        let times = minutes as usize;
+        Self {
+            time: Duration::from_secs(60 * u64::from(minutes)),
+            patience: Duration::from_secs(600),
+            jobs: 70 * times,
+            odd_jobs: 60 * times,
+            real_jobs: 10 * times,
+            ..Self::short(seed)
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Whether those who want the same get as much.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
+
+use crate::{crowd::EQUALS, judge::Evidence};
+
+/// Fewer builds than that say nothing.
+const ENOUGH: usize = 60;
+/// How far from an equal share one may be: a fifth of all instead of a quarter, or three tenths.
+const BOUND: f64 = 0.06;
+
+/// How the time of builders was shared out while all of the equals had something waiting.
+#[derive(Debug, Clone)]
+pub struct Shares {
+    /// Each one's part of it.
+    pub of: Vec<(&'static str, f64)>,
+    /// How many builds that were.
+    pub builds: usize,
+}
+
+impl Shares {
+    /// Whether they are fair; `None`: there was too little to tell.
+    pub fn are_fair(&self) -> Option<bool> {
+        let equal = 1.0 / EQUALS.len() as f64;
+        (self.builds >= ENOUGH).then(|| self.of.iter().all(|(_, share)| (share - equal).abs() <= BOUND))
+    }
+}
+
+/// Something about a task of one of the equals.
+enum Step {
+    /// It is there.
+    Waits,
+    /// Its first attempt begins; in the end it took so long.
+    Begins(Duration),
+}
+
+/// Adds up the time of the builds that began while all of them had something waiting.
+pub fn shares(evidence: &Evidence) -> Shares {
+    let mut waiting: HashMap<&str, i64> = HashMap::new();
+    let mut got: HashMap<&str, Duration> = HashMap::new();
+    let mut builds = 0;
+    for (_, person, step) in steps(evidence) {
+        match step {
+            Step::Waits => *waiting.entry(person).or_default() += 1,
+            Step::Begins(time) => {
+                if EQUALS.iter().all(|name| waiting.get(name).is_some_and(|number| *number > 0)) {
+                    *got.entry(person).or_default() += time;
+                    builds += 1;
+                }
+                *waiting.entry(person).or_default() -= 1;
+            }
+        }
+    }
+    let all: Duration = got.values().sum();
+    let share = |name| got.get(name).copied().unwrap_or_default().as_secs_f64() / all.as_secs_f64().max(0.001);
+    Shares { of: EQUALS.into_iter().map(|name| (name, share(name))).collect(), builds }
+}
+
+/// In the order of time.
+fn steps(evidence: &Evidence) -> Vec<(SystemTime, &'static str, Step)> {
+    let mut steps = Vec::new();
+    for promise in &evidence.promises {
+        let Some(person) = EQUALS.into_iter().find(|name| *name == promise.person) else { continue };
+        for task in evidence.tasks.iter().filter(|task| task.job == promise.job) {
+            let mut attempts = evidence.attempts.iter().filter(|attempt| attempt.task == task.id);
+            let Some(first) = attempts.next() else { continue };
+            let accepted = std::iter::once(first).chain(attempts).find(|attempt| attempt.is_accepted());
+            steps.push((task.created, person, Step::Waits));
+            steps.push((first.began, person, Step::Begins(accepted.map(|attempt| attempt.time()).unwrap_or_default())));
+        }
+    }
+    steps.sort_by_key(|(at, ..)| *at);
+    steps
+}
