@@ -24,8 +24,8 @@ const ONE: &[&str] = &[SEEMING[0]];
 const BOTH: &[&str] = &SEEMING;
 const REALLY: &[&str] = &[REAL];
 
-/// How many requests of one person are under way at the same time.
-const AT_ONCE: usize = 3;
+/// How many requests of one person are under way at the same time: some are more eager, and get no more for that.
+const AT_ONCE: [usize; 6] = [1, 2, 4, 8, 3, 3];
 
 /// What the odd one hands in: the more often it stands here, the more of it.
 const ODD_PLANS: [Plan; 12] = [
@@ -82,7 +82,7 @@ impl Crowd {
         {
             errands.push((rita, Errand::draw(&mut rng, 1_000_000, Plan::Ok, REALLY)));
         }
-        stream::iter(errands).map(Ok).try_for_each_concurrent(AT_ONCE, |(person, errand)| person.run(errand)).await
+        stream::iter(errands).map(Ok).try_for_each_concurrent(4, |(person, errand)| person.run(errand)).await
     }
 
     /// Everything that everybody wants. Half of it at once, so that there is something to be shared out; the rest bit by bit.
@@ -106,21 +106,16 @@ impl Crowd {
             };
             let mut errands: Vec<_> = (0..jobs).map(draw).collect();
             let later = errands.split_off(if person.name() == ODD { jobs / 10 } else { jobs / 2 });
-            all.spawn(at_once(Arc::clone(person), errands));
+            all.spawn(at_once(Arc::clone(person), errands, AT_ONCE[n]));
             let pause = settings.time.mul_f64(0.9) / u32::try_from(later.len().max(1)).unwrap_or(u32::MAX);
             all.spawn(bit_by_bit(Arc::clone(person), later, pause, StdRng::seed_from_u64(rng.random())));
         }
         all
     }
-
-    /// Whose job it is may have it built again.
-    pub fn person(&self, name: &str) -> Option<&Person> {
-        self.people.iter().find(|person| person.name() == name).map(|person| &**person)
-    }
 }
 
-async fn at_once(person: Arc<Person>, errands: Vec<Errand>) -> anyhow::Result<()> {
-    stream::iter(errands).map(Ok).try_for_each_concurrent(AT_ONCE, |errand| person.run(errand)).await
+async fn at_once(person: Arc<Person>, errands: Vec<Errand>, most: usize) -> anyhow::Result<()> {
+    stream::iter(errands).map(Ok).try_for_each_concurrent(most, |errand| person.run(errand)).await
 }
 
 async fn bit_by_bit(person: Arc<Person>, errands: Vec<Errand>, pause: Duration, mut rng: StdRng) -> anyhow::Result<()> {

@@ -1,17 +1,20 @@
-//! The database, and what happens to it: crashes, restarts, days on which it is slow, connections that are cut.
+//! The database, and what happens to it: crashes, restarts, days on which it is slow or stands still, connections that are cut.
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use diesel::{PgConnection, RunQueryDsl as _, sql_query};
 use farm_db::migrate;
-use farm_postgres::{Options, PrivatePostgres, Shutdown};
+use farm_postgres::{Options, PrivatePostgres, Programs, Shutdown};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{task::spawn_blocking, time::sleep};
+
+use crate::disk::run;
 
 /// The name of the farm's database.
 const NAME: &str = "farm";
@@ -58,9 +61,7 @@ impl Database {
 
     /// Kills its first process; the others follow. It is started again as its keeper would do it.
     pub async fn crash(&self) -> anyhow::Result<()> {
-        let text = fs_err::read_to_string(self.folder.join("data/postmaster.pid"))?;
-        let pid = text.lines().next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
-        kill_process(pid.context("the server has no number")?, Signal::KILL)?;
+        kill_process(self.first()?, Signal::KILL)?;
         self.restart(Shutdown::Crash).await
     }
 
@@ -77,6 +78,14 @@ impl Database {
                 Err(error) => return Err(error).context("PostgreSQL does not come up again"),
             }
         }
+    }
+
+    /// Lets all of it stand still for so long: whoever asks it something waits.
+    pub async fn pause(&self, time: Duration) -> anyhow::Result<()> {
+        let stopped = Stopped::new([self.first()?].into_iter().chain(self.processes()?).collect());
+        sleep(time).await;
+        drop(stopped);
+        Ok(())
     }
 
     /// Lets it stand still most of the time, for so long.
@@ -102,10 +111,22 @@ impl Database {
         spawn_blocking(cut).await?
     }
 
+    /// Writes down all that is in it.
+    pub fn dump(&self, file: &Path) -> anyhow::Result<()> {
+        let program = Programs::find(None)?.path("pg_dump");
+        run(Command::new(program).arg("--file").arg(file).arg(&self.superuser))
+    }
+
+    /// The first of its processes.
+    fn first(&self) -> anyhow::Result<Pid> {
+        let text = fs_err::read_to_string(self.folder.join("data/postmaster.pid"))?;
+        let pid = text.lines().next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
+        pid.context("the server has no number")
+    }
+
     /// The processes that serve connections, and those that write behind them.
     fn processes(&self) -> anyhow::Result<Vec<Pid>> {
-        let text = fs_err::read_to_string(self.folder.join("data/postmaster.pid"))?;
-        let Some(first) = text.lines().next() else { bail!("the server has no number") };
+        let first = self.first()?.as_raw_pid();
         let children = fs_err::read_to_string(format!("/proc/{first}/task/{first}/children"))?;
         Ok(children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect())
     }

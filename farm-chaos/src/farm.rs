@@ -106,6 +106,11 @@ impl Farm {
         self.daemons.iter().chain(self.builders.iter().map(|builder| &builder.unit))
     }
 
+    /// All ways.
+    pub fn ways(&self) -> impl Iterator<Item = &Way> {
+        self.webs.iter().chain(self.builders.iter().flat_map(|builder| &builder.ways))
+    }
+
     /// A client of each web, who comes with that token.
     pub fn clients(&self, token: &Token) -> anyhow::Result<Vec<PeopleClient>> {
         let client = |way: &Way| {

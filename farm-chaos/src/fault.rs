@@ -23,6 +23,8 @@ pub enum Kind {
     DatabaseKilled,
     /// PostgreSQL is restarted in good order.
     DatabaseRestarted,
+    /// All of PostgreSQL is stopped where it stands, and goes on later.
+    DatabasePaused,
     /// PostgreSQL stands still three quarters of the time.
     DatabaseSlow,
     /// Most connections to the database are cut.
@@ -41,6 +43,8 @@ pub enum Kind {
     CableOut,
     /// The host of a builder is heard, and hears nothing.
     HostDeaf,
+    /// All that goes to the host of a builder takes longer.
+    HostSlow,
     /// There is not a byte left in the store.
     StoreFull,
     /// Nothing can be written to the store.
@@ -53,11 +57,12 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Killed,
         Self::Paused,
         Self::DatabaseKilled,
         Self::DatabaseRestarted,
+        Self::DatabasePaused,
         Self::DatabaseSlow,
         Self::ConnectionsCut,
         Self::WayCut,
@@ -67,6 +72,7 @@ impl Kind {
         Self::RequestsDoubled,
         Self::CableOut,
         Self::HostDeaf,
+        Self::HostSlow,
         Self::StoreFull,
         Self::StoreReadOnly,
         Self::StoreSlow,
@@ -80,6 +86,7 @@ impl Kind {
             Self::Paused => "daemon paused",
             Self::DatabaseKilled => "database killed",
             Self::DatabaseRestarted => "database restarted",
+            Self::DatabasePaused => "database paused",
             Self::DatabaseSlow => "database slow",
             Self::ConnectionsCut => "database connections cut",
             Self::WayCut => "way to the hubs cut",
@@ -89,6 +96,7 @@ impl Kind {
             Self::RequestsDoubled => "requests doubled",
             Self::CableOut => "network: cable out",
             Self::HostDeaf => "network: one-way",
+            Self::HostSlow => "network: slow",
             Self::StoreFull => "store full",
             Self::StoreReadOnly => "store read-only",
             Self::StoreSlow => "store slow",
@@ -99,9 +107,13 @@ impl Kind {
     /// What has to be there for it, where that is not there.
     pub fn lacks(self, farm: &Farm) -> Option<&'static str> {
         let builders = &farm.builders;
+        let no_hosts = || builders.iter().all(|builder| builder.host.is_none());
         match self {
             Self::StoreFull | Self::StoreReadOnly | Self::StoreSlow if farm.disk.is_none() => Some("root"),
-            Self::CableOut | Self::HostDeaf if builders.iter().all(|builder| builder.host.is_none()) => Some("root"),
+            Self::CableOut | Self::HostDeaf | Self::HostSlow if no_hosts() => Some("root"),
+            Self::HostSlow if builders.iter().flat_map(|builder| &builder.host).any(|host| !host.can_be_slow()) => {
+                Some("sch_netem")
+            }
             Self::ClockWrong if builders.iter().all(|builder| builder.clock.is_none()) => Some("libfaketime"),
             _ => None,
         }
@@ -149,6 +161,18 @@ pub struct Strike {
     pub ended: SystemTime,
 }
 
+impl Strike {
+    /// Whether a builder of that name may have lost for it what it was at in this time. It is known a lease's time later, and what comes
+    /// twice or bears a wrong time is no reason.
+    pub fn excuses(&self, builder: &str, began: SystemTime, ended: SystemTime) -> bool {
+        let is_reason = !matches!(self.plan.kind, Kind::ClockWrong | Kind::RequestsDoubled);
+        is_reason
+            && self.whom == builder
+            && self.began <= ended
+            && began <= self.ended + 2 * Duration::from_secs(LEASE.into())
+    }
+}
+
 impl Plan {
     /// Draws one of a kind.
     pub fn draw(kind: Kind, farm: &Farm, rng: &mut StdRng) -> Option<Self> {
@@ -164,15 +188,19 @@ impl Plan {
                 (0..farm.webs.len()).map(Target::Web).collect()
             }
             Kind::AnswersLost | Kind::RequestsDoubled => of_builders(&|_| true),
-            Kind::CableOut | Kind::HostDeaf => of_builders(&|builder| builder.host.is_some()),
+            Kind::CableOut | Kind::HostDeaf | Kind::HostSlow => of_builders(&|builder| builder.host.is_some()),
             Kind::ClockWrong => of_builders(&|builder| builder.clock.is_some()),
             Kind::StoreFull | Kind::StoreReadOnly | Kind::StoreSlow => vec![Target::Store],
-            Kind::DatabaseKilled | Kind::DatabaseRestarted | Kind::DatabaseSlow | Kind::ConnectionsCut => {
+            Kind::DatabaseKilled
+            | Kind::DatabaseRestarted
+            | Kind::DatabasePaused
+            | Kind::DatabaseSlow
+            | Kind::ConnectionsCut => {
                 vec![Target::Database]
             }
         };
-        // Most of what happens to a builder costs it no lease; some does.
-        let long = matches!(targets.first(), Some(Target::Builder(_))) && rng.random_bool(0.25);
+        // Most of what happens is over before a lease is; some is not. (Nobody builds without a store, so that would only take time.)
+        let long = !matches!(targets.first(), Some(Target::Store)) && rng.random_bool(0.25);
         let seconds = if long { f64::from(LEASE + 6) } else { rng.random_range(1.0..6.0) };
         let target = targets.choose(rng).copied()?;
         Some(Self { kind, target, time: Duration::from_secs_f64(seconds), amount: rng.random_range(1..=4) })
@@ -202,6 +230,7 @@ impl Plan {
         match self.kind {
             Kind::DatabaseKilled => farm.database.crash().await,
             Kind::DatabaseRestarted => farm.database.restart(Shutdown::Orderly).await,
+            Kind::DatabasePaused => farm.database.pause(self.time).await,
             Kind::DatabaseSlow => farm.database.slow_down(self.time).await,
             _ => farm.database.cut_connections().await,
         }
@@ -248,6 +277,11 @@ impl Plan {
                 host.deafen(true)?;
                 sleep(self.time).await;
                 host.deafen(false)?;
+            }
+            (Kind::HostSlow, Some(host), _) => {
+                host.slow_down(Some(Duration::from_millis(300 * u64::from(self.amount))))?;
+                sleep(self.time).await;
+                host.slow_down(None)?;
             }
             // It stays wrong: until it is another time that is.
             (Kind::ClockWrong, _, Some(clock)) => clock.set(i32::try_from(self.amount)? * 7 - 17)?,

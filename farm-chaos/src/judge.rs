@@ -1,9 +1,6 @@
 //! Whether the farm kept what it promised.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io::Read as _,
-};
+use std::{collections::BTreeMap, io::Read as _};
 
 use farm_store::{Store, StoreConfig};
 use farm_types::{AttemptNumber, Cause, JobId, Outcome, TaskId, TaskState};
@@ -12,9 +9,11 @@ use futures::TryStreamExt as _;
 use crate::{
     fake::SPOILT,
     farm::Farm,
+    fault::Strike,
     people::Promise,
     plan::{LINE, Plan, log_line, stamp},
     questions::{self, Attempt, Package, Task},
+    way::Known,
 };
 
 /// What is wrong, and of which job, where it is of one.
@@ -37,15 +36,17 @@ pub struct Evidence {
     pub attempts: Vec<Attempt>,
     /// All packages.
     pub packages: Vec<Package>,
-    /// How much of the log of each attempt was acknowledged.
-    pub acknowledged: HashMap<(TaskId, AttemptNumber), u64>,
+    /// What happened to the farm.
+    pub strikes: Vec<Strike>,
+    /// What builders were told that the farm has.
+    pub acknowledged: Known,
     /// The store, as it is.
     pub store: Store,
 }
 
 impl Evidence {
     /// Takes it.
-    pub fn take(farm: &Farm, promises: Vec<Promise>) -> anyhow::Result<Self> {
+    pub fn take(farm: &Farm, promises: Vec<Promise>, strikes: Vec<Strike>) -> anyhow::Result<Self> {
         let conn = &mut farm.database.connect()?;
         let folder = StoreConfig::Folder { path: farm.configs.store.clone() };
         Ok(Self {
@@ -53,9 +54,28 @@ impl Evidence {
             tasks: questions::tasks(conn)?,
             attempts: questions::attempts(conn)?,
             packages: questions::packages(conn)?,
+            strikes,
             acknowledged: farm.acknowledged.all(),
             store: Store::open(&folder, &farm.root)?,
         })
+    }
+
+    /// Everything that is wrong but losses and doubles.
+    pub async fn all_wrongs(&self) -> anyhow::Result<Vec<Wrong>> {
+        let mut wrongs = self.changelings().await?;
+        wrongs.extend(self.lost_logs().await?);
+        wrongs.extend(self.lost_ends());
+        wrongs.extend(self.groundless_losses());
+        wrongs.extend(self.unplanned_faults());
+        Ok(wrongs)
+    }
+
+    /// Of how many attempts a part of the log was acknowledged, of how many of these nothing came, and of how many the end was.
+    pub fn counts_of_acknowledged(&self) -> (usize, usize, usize) {
+        let Known { logs, ends } = &self.acknowledged;
+        let came = self.attempts.iter().filter(|attempt| attempt.is_accepted());
+        let came = came.filter(|attempt| logs.contains_key(&(attempt.task, attempt.number))).count();
+        (logs.len(), logs.len() - came, ends.len())
     }
 
     /// Jobs that did not end as they had to: losses.
@@ -70,7 +90,11 @@ impl Evidence {
         if tasks.len() != promise.platforms && !(promise.cancelled && tasks.is_empty()) {
             return vec![wrong(format!("job {} has {} tasks of {}", promise.job, tasks.len(), promise.platforms))];
         }
-        let missed = tasks.into_iter().filter(|task| !is_true_end(promise, task));
+        let comes_after_nothing = promise.after.is_some_and(|before| !self.has_succeeded(before));
+        let missed = tasks.into_iter().filter(|task| match comes_after_nothing {
+            true => task.state != TaskState::Cancelled,
+            false => !is_true_end(promise, task),
+        });
         missed
             .map(|task| {
                 let Task { id, state, cause, message, .. } = task;
@@ -78,6 +102,10 @@ impl Evidence {
                 wrong(format!("task {id} of job {}, {plan:?}, ended as {state} {cause:?} {message}", promise.job))
             })
             .collect()
+    }
+
+    fn has_succeeded(&self, job: JobId) -> bool {
+        self.tasks.iter().filter(|task| task.job == job).all(|task| task.state == TaskState::Succeeded)
     }
 
     /// Tasks with more than one result that was accepted, or with one of an attempt that was not: doubles.
@@ -116,7 +144,7 @@ impl Evidence {
         let mut wrongs = Vec::new();
         for attempt in &self.attempts {
             let Attempt { task, number, .. } = attempt;
-            let acknowledged = self.acknowledged.get(&(*task, *number)).copied().unwrap_or_default();
+            let acknowledged = self.acknowledged.logs.get(&(*task, *number)).copied().unwrap_or_default();
             let mut log = Vec::new();
             if let Some(digest) = &attempt.log {
                 let packed = self.bytes(digest).await?;
@@ -135,6 +163,41 @@ impl Evidence {
             }
         }
         Ok(wrongs)
+    }
+
+    /// Attempts that have not ended as their builders were told.
+    pub fn lost_ends(&self) -> Vec<Wrong> {
+        let mut wrongs = Vec::new();
+        for (task, number) in &self.acknowledged.ends {
+            let attempt = self.attempts.iter().find(|attempt| (attempt.task, attempt.number) == (*task, *number));
+            let outcome = attempt.and_then(|attempt| attempt.outcome);
+            if !matches!(outcome, Some(Outcome::Succeeded | Outcome::Failed | Outcome::FarmFault)) {
+                let what =
+                    format!("the end of attempt {number} of task {task} was acknowledged, and it is {outcome:?}");
+                wrongs.push(self.wrong(*task, what));
+            }
+        }
+        wrongs
+    }
+
+    /// Attempts that were lost, by what is held against their builders, though nothing happened to these.
+    pub fn groundless_losses(&self) -> Vec<Wrong> {
+        let is_groundless = |attempt: &&Attempt| {
+            let (began, ended) = (attempt.began, attempt.ended.unwrap_or(attempt.began));
+            attempt.outcome == Some(Outcome::Lost)
+                && !attempt.is_blameless
+                && !self.strikes.iter().any(|strike| strike.excuses(&attempt.builder, began, ended))
+        };
+        let groundless = self.attempts.iter().filter(is_groundless);
+        groundless
+            .map(|attempt| {
+                let Attempt { task, number, builder, .. } = attempt;
+                self.wrong(
+                    *task,
+                    format!("attempt {number} of task {task} was lost, and nothing had happened to {builder}"),
+                )
+            })
+            .collect()
     }
 
     /// Attempts that are the farm's fault though nobody planned that.

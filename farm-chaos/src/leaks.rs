@@ -4,17 +4,20 @@ use std::{
     collections::HashSet,
     fs::FileTimes,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use farm_janitor::chores::{self, Tools};
 use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
+use tokio::time::sleep;
 
 use crate::{farm::Farm, judge::Evidence, questions};
 
 /// The most connections that the daemons' pools may have, all together.
 const CONNECTIONS: i64 = 90;
+/// How long the server may take to see that they are gone.
+const HANGING_UP: Duration = Duration::from_secs(20);
 /// Long ago.
 const AGE: Duration = Duration::from_secs(3 * 24 * 3600);
 
@@ -32,13 +35,8 @@ pub fn of_running(farm: &Farm) -> anyhow::Result<Vec<String>> {
 }
 
 /// What is wrong with a farm that has ended in good order.
-pub fn of_ended(farm: &Farm) -> anyhow::Result<Vec<String>> {
-    let mut wrongs = Vec::new();
-    for (what, count) in questions::connections(&mut farm.database.connect()?)? {
-        if count > 0 {
-            wrongs.push(format!("{count} {what} are left"));
-        }
-    }
+pub async fn of_ended(farm: &Farm) -> anyhow::Result<Vec<String>> {
+    let mut wrongs = until_hung_up(farm).await?;
     let root = farm.root.display().to_string();
     let of_builders: Vec<PathBuf> = entries(&farm.configs.builders)?;
     for folder in of_builders.iter().flat_map(|data| [data.join("spool"), data.join("work")]) {
@@ -52,6 +50,20 @@ pub fn of_ended(farm: &Farm) -> anyhow::Result<Vec<String>> {
     wrongs.extend(processes(farm)?.into_iter().map(|line| format!("a process is left: {line}")));
     wrongs.extend(groups(&farm.configs.builders)?.into_iter().map(|path| format!("{} is left", path.display())));
     Ok(wrongs)
+}
+
+/// What is left of the connections, once the server has had time to see that nobody is at their other ends.
+async fn until_hung_up(farm: &Farm) -> anyhow::Result<Vec<String>> {
+    let conn = &mut farm.database.connect()?;
+    let end = Instant::now() + HANGING_UP;
+    loop {
+        let left = questions::connections(conn)?.into_iter().filter(|(_, count)| *count > 0);
+        let left: Vec<_> = left.map(|(what, count)| format!("{count} {what} are left")).collect();
+        if left.is_empty() || Instant::now() > end {
+            return Ok(left);
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Has the janitor remove what nobody needs, as it would in some days, and answers what is wrong with what remains.

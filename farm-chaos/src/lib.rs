@@ -22,6 +22,7 @@ pub mod fault;
 pub mod judge;
 pub mod leaks;
 pub mod network;
+pub mod operator;
 pub mod people;
 pub mod plan;
 pub mod questions;

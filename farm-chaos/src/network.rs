@@ -1,6 +1,9 @@
 //! A host with a network of its own: a namespace, and a cable between it and us. Takes root.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 
@@ -12,6 +15,8 @@ pub struct Host {
     /// Keeps the namespace there, and ends with our end of the pipe.
     holder: Child,
     number: u8,
+    /// Whether the kernel can hold packets up.
+    can_be_slow: bool,
 }
 
 impl Host {
@@ -23,7 +28,7 @@ impl Host {
             .stdout(Stdio::null())
             .spawn()
             .context("cannot run unshare")?;
-        let host = Self { holder, number };
+        let mut host = Self { holder, number, can_be_slow: false };
         let (near, far) = (host.cable(), format!("far{number}"));
         host.until_there()?;
         let pid = host.holder.id().to_string();
@@ -33,6 +38,7 @@ impl Host {
         host.inside(&format!("addr add 10.77.{number}.2/24 dev {far}"))?;
         host.inside("link set lo up")?;
         host.inside(&format!("link set {far} up"))?;
+        host.can_be_slow = host.slow_down(Some(Duration::ZERO)).and_then(|()| host.slow_down(None)).is_ok();
         Ok(host)
     }
 
@@ -44,7 +50,7 @@ impl Host {
             if fs_err::read_link(&theirs)? != ours {
                 return Ok(());
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
         anyhow::bail!("a network namespace does not come up")
     }
@@ -68,6 +74,21 @@ impl Host {
     pub fn deafen(&self, deaf: bool) -> anyhow::Result<()> {
         let what = if deaf { "add" } else { "del" };
         ip(&format!("route {what} blackhole 10.77.{}.2/32", self.number))
+    }
+
+    /// Whether [`slow_down`](Self::slow_down) works here: not every kernel has sch_netem.
+    pub fn can_be_slow(&self) -> bool {
+        self.can_be_slow
+    }
+
+    /// Holds up for so long what we send to it; or, `None`, not any more.
+    pub fn slow_down(&self, by: Option<Duration>) -> anyhow::Result<()> {
+        let (verb, how) = match by {
+            Some(by) => ("add", format!(" netem delay {}ms", by.as_millis())),
+            None => ("del", String::new()),
+        };
+        let words = format!("qdisc {verb} dev {} root{how}", self.cable());
+        run(Command::new("tc").args(words.split(' ')))
     }
 
     fn cable(&self) -> String {

@@ -12,7 +12,7 @@ use farm_api::{
     client::{ClientError, PeopleClient},
     people::{Job, NewJob, NewSource, Retry},
 };
-use farm_types::{Digest, JobId, JobKey};
+use farm_types::{Digest, JobId, JobKey, Progress};
 use rand::{RngExt as _, rngs::StdRng};
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::OnceCell, time::sleep};
@@ -21,6 +21,9 @@ use crate::plan::Plan;
 
 /// The pause before something is tried again that did not go.
 const PAUSE: Duration = Duration::from_millis(400);
+
+/// What the numbers of jobs that come after others are higher by.
+const CHAINED: usize = 2_000_000;
 
 /// What somebody was promised.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub struct Promise {
     pub plan: Plan,
     /// On how many platforms.
     pub platforms: usize,
+    /// The job that it comes after.
+    pub after: Option<JobId>,
     /// Whether it was withdrawn, and the farm said so.
     pub cancelled: bool,
 }
@@ -104,6 +109,8 @@ pub struct Errand {
     pub cancel_after: Option<Duration>,
     /// Whether it is built again once it has failed.
     pub retry: bool,
+    /// Whether another one is handed in that comes after it.
+    pub chain: bool,
     /// Which web is called first.
     pub web: usize,
 }
@@ -120,6 +127,7 @@ impl Errand {
             twice: rng.random_bool(0.1),
             cancel_after: withdrawn.then_some(soon),
             retry: plan == Plan::Fails && rng.random_bool(0.3),
+            chain: targets.len() > 1 && rng.random_bool(0.5),
             web: rng.random_range(0..2),
         }
     }
@@ -142,20 +150,28 @@ impl Person {
     pub async fn run(&self, errand: Errand) -> anyhow::Result<()> {
         let source = self.sources.get(&errand.plan).with_context(|| format!("no package {:?}", errand.plan))?;
         source.uploaded.get_or_init(|| self.upload(source, errand.web)).await;
-        let job = self.hand_in(&errand, source).await?;
+        let job = self.hand_in(&errand, errand.number, source, None).await?;
+        if errand.chain {
+            self.hand_in(&errand, errand.number + CHAINED, source, Some(job)).await?;
+        }
         if let Some(pause) = errand.cancel_after {
+            // What never ends is there to be withdrawn while it is built.
+            if errand.plan == Plan::Hangs {
+                self.until(job, errand.web, |progress| !matches!(progress, Progress::Submitted | Progress::Queued))
+                    .await?;
+            }
             sleep(pause).await;
             self.insist("cancel", errand.web, move |web| async move { web.cancel(job).await }).await?;
             self.ledger.cancelled(job);
         } else if errand.retry {
-            self.until_ended(job, errand.web).await?;
+            self.until(job, errand.web, Progress::is_final).await?;
             self.retry(job, errand.web).await?;
         }
         Ok(())
     }
 
     /// Has what failed of a job built again.
-    pub async fn retry(&self, job: JobId, web: usize) -> anyhow::Result<()> {
+    async fn retry(&self, job: JobId, web: usize) -> anyhow::Result<()> {
         let again = move |web: PeopleClient| async move { web.retry(job, &Retry { failed_only: true }).await };
         self.insist("retry", web, again).await.map(drop)
     }
@@ -172,8 +188,14 @@ impl Person {
         }
     }
 
-    async fn hand_in(&self, errand: &Errand, source: &Source) -> anyhow::Result<JobId> {
-        let key: JobKey = format!("{}-{}", self.name, errand.number).parse()?;
+    async fn hand_in(
+        &self,
+        errand: &Errand,
+        number: usize,
+        source: &Source,
+        after: Option<JobId>,
+    ) -> anyhow::Result<JobId> {
+        let key: JobKey = format!("{}-{number}", self.name).parse()?;
         let new = NewJob {
             key: key.clone(),
             title: None,
@@ -182,7 +204,7 @@ impl Person {
             bucket: None,
             class: None,
             timeout_seconds: None,
-            after: None,
+            after,
             network: false,
             like: None,
             options: Default::default(),
@@ -206,12 +228,12 @@ impl Person {
             create(errand.web).await?.id
         };
         let (person, plan, platforms) = (self.name.clone(), errand.plan, errand.targets.len());
-        self.ledger.lock().promises.push(Promise { job, person, plan, platforms, cancelled: false });
+        self.ledger.lock().promises.push(Promise { job, person, plan, platforms, after, cancelled: false });
         Ok(job)
     }
 
-    async fn until_ended(&self, job: JobId, web: usize) -> anyhow::Result<()> {
-        while !self.insist("job", web, move |web| async move { web.job(job).await }).await?.progress.is_final() {
+    async fn until(&self, job: JobId, web: usize, is_there: impl Fn(Progress) -> bool) -> anyhow::Result<()> {
+        while !is_there(self.insist("job", web, move |web| async move { web.job(job).await }).await?.progress) {
             sleep(Duration::from_secs(1)).await;
         }
         Ok(())

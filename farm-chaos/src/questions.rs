@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl as _, sql_query,
-    sql_types::{BigInt, Double, Integer, Nullable, Text},
+    sql_types::{BigInt, Bool, Double, Integer, Nullable, Text},
 };
 use farm_types::{AttemptNumber, Cause, Digest, JobId, Outcome, TaskId, TaskState};
 
@@ -36,6 +36,8 @@ pub struct Attempt {
     pub builder: String,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// Whether it was lost and that says nothing about its builder.
+    pub is_blameless: bool,
     /// What was said of it.
     pub message: String,
     /// When it began.
@@ -95,6 +97,8 @@ struct AttemptRow {
     builder: String,
     #[diesel(sql_type = Nullable<Text>)]
     outcome: Option<String>,
+    #[diesel(sql_type = Bool)]
+    blameless: bool,
     #[diesel(sql_type = Text)]
     message: String,
     #[diesel(sql_type = Double)]
@@ -148,7 +152,7 @@ pub fn tasks(conn: &mut PgConnection) -> anyhow::Result<Vec<Task>> {
 
 /// All attempts, in the order in which they began.
 pub fn attempts(conn: &mut PgConnection) -> anyhow::Result<Vec<Attempt>> {
-    let query = "SELECT a.task_id AS task, a.number, b.name::text AS builder, a.outcome::text AS outcome,
+    let query = "SELECT a.task_id AS task, a.number, b.name::text AS builder, a.outcome::text AS outcome, a.blameless,
         coalesce(a.message, '') AS message, extract(epoch FROM a.started_at)::float8 AS began,
         extract(epoch FROM a.finished_at)::float8 AS ended, encode(a.log_digest, 'hex') AS log
         FROM farm.attempt a JOIN farm.builder b ON b.id = a.builder_id ORDER BY a.started_at";
@@ -159,6 +163,7 @@ pub fn attempts(conn: &mut PgConnection) -> anyhow::Result<Vec<Attempt>> {
             number: AttemptNumber(row.number),
             builder: row.builder,
             outcome: row.outcome.map(|outcome| outcome.parse()).transpose()?,
+            is_blameless: row.blameless,
             message: row.message,
             began: time(row.began),
             ended: row.ended.map(time),
@@ -187,6 +192,16 @@ pub fn under_way(conn: &mut PgConnection) -> anyhow::Result<Vec<(String, i64)>> 
          UNION ALL SELECT 'logs in pieces', (SELECT count(*) FROM farm.log_chunk)
          UNION ALL SELECT 'repositories to be published', (SELECT count(*) FROM farm.unpublished)",
     )
+}
+
+/// Builders that the farm took out of service.
+pub fn out_of_service(conn: &mut PgConnection) -> anyhow::Result<Vec<(String, i64)>> {
+    counts(conn, "SELECT name::text AS what, id::bigint AS count FROM farm.builder WHERE out_at IS NOT NULL")
+}
+
+/// Tasks that it set aside, with why.
+pub fn set_aside(conn: &mut PgConnection) -> anyhow::Result<Vec<(String, i64)>> {
+    counts(conn, "SELECT message AS what, id AS count FROM farm.task WHERE set_aside_at IS NOT NULL")
 }
 
 /// Jobs that have not ended.

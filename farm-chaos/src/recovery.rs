@@ -11,8 +11,8 @@ use crate::{
 };
 
 /// The slowest of them: how long, after what.
-pub fn slowest(strikes: &[Strike], evidence: &Evidence) -> Option<(Duration, String)> {
-    let recoveries = strikes.iter().filter_map(|strike| {
+pub fn slowest(evidence: &Evidence) -> Option<(Duration, String)> {
+    let recoveries = evidence.strikes.iter().filter_map(|strike| {
         let next = match strike.plan.target {
             Target::Builder(_) => after_builder(strike, evidence),
             _ => after_all(strike.began, evidence),

@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use farm_types::{JobId, Outcome};
+use farm_types::Outcome;
 
 use crate::{
-    fault::{Kind, Strike},
+    farm::Farm,
+    fault::Kind,
     judge::{Evidence, Wrong},
-    shares::Shares,
+    operator::PutBack,
+    recovery,
+    settings::Settings,
+    shares::{Shares, shares},
 };
 
 /// What came of it.
@@ -15,8 +19,8 @@ use crate::{
 pub struct Report {
     /// What everything was drawn from.
     pub seed: u64,
-    /// What happened.
-    pub strikes: Vec<Strike>,
+    /// How often what happened.
+    pub faults: BTreeMap<Kind, usize>,
     /// What could not happen here, and what it takes.
     pub impossible: Vec<(Kind, &'static str)>,
     /// How many answers got lost, and how many requests came twice.
@@ -26,9 +30,11 @@ pub struct Report {
     /// How many tasks there were.
     pub tasks: usize,
     /// How the attempts ended.
-    pub outcomes: BTreeMap<String, usize>,
-    /// What the farm gave up after three spoilt attempts, and built when it was asked again.
-    pub again: Vec<JobId>,
+    pub outcomes: BTreeMap<&'static str, usize>,
+    /// Of how many attempts a part of the log was acknowledged, and of how many of these nothing came; and of how many the end was.
+    pub acknowledged: (usize, usize, usize),
+    /// What an administrator put back meanwhile.
+    pub put_back: PutBack,
     /// Jobs that did not end as they had to.
     pub losses: Vec<Wrong>,
     /// Results that were accepted beside another or of an attempt that was lost.
@@ -49,29 +55,63 @@ impl Report {
         self.losses.is_empty() && self.doubles.is_empty() && self.wrongs.is_empty()
     }
 
+    /// Judges.
+    pub async fn of(
+        farm: &Farm,
+        settings: &Settings,
+        evidence: &Evidence,
+        wrongs: Vec<String>,
+        (twice, put_back): (u64, PutBack),
+    ) -> anyhow::Result<Self> {
+        let mut wrongs: Vec<_> = wrongs.into_iter().map(|what| Wrong { job: None, what }).collect();
+        wrongs.extend(evidence.all_wrongs().await?);
+        let shares = shares(evidence);
+        wrongs.extend(shares.wrong().map(|what| Wrong { job: None, what }));
+        let withdrawn = evidence.promises.iter().filter(|promise| promise.cancelled).count();
+        let ends =
+            farm.units().flat_map(|unit| unit.own_ends().into_iter().map(|end| format!("{}: {end}", unit.name())));
+        Ok(Self {
+            seed: settings.seed,
+            faults: counted(evidence.strikes.iter().map(|strike| strike.plan.kind)),
+            impossible: Kind::ALL.into_iter().filter_map(|kind| Some((kind, kind.lacks(farm)?))).collect(),
+            tricks: farm.ways().fold((0, 0), |(lost, doubled), way| {
+                let more = way.tricks_done();
+                (lost + more.0, doubled + more.1)
+            }),
+            jobs: (evidence.promises.len(), twice, withdrawn),
+            tasks: evidence.tasks.len(),
+            outcomes: counted(
+                evidence.attempts.iter().map(|attempt| attempt.outcome.map_or("running", Outcome::as_str)),
+            ),
+            acknowledged: evidence.counts_of_acknowledged(),
+            put_back,
+            losses: evidence.losses(),
+            doubles: evidence.doubles(),
+            wrongs,
+            slowest: recovery::slowest(evidence),
+            shares,
+            own_ends: ends.collect(),
+        })
+    }
+
     /// Everything that is wrong.
     pub fn all_wrongs(&self) -> impl Iterator<Item = &Wrong> {
         self.losses.iter().chain(&self.doubles).chain(&self.wrongs)
     }
+}
 
-    /// How the attempts of a farm ended.
-    pub fn outcomes_of(evidence: &Evidence) -> BTreeMap<String, usize> {
-        let mut outcomes = BTreeMap::new();
-        for attempt in &evidence.attempts {
-            let outcome = attempt.outcome.map_or("running", Outcome::as_str);
-            *outcomes.entry(outcome.to_owned()).or_default() += 1;
-        }
-        outcomes
-    }
+/// How often each of them is there.
+fn counted<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+    let mut times = BTreeMap::new();
+    all.for_each(|one| *times.entry(one).or_default() += 1);
+    times
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut row = |what: &str, value: String| writeln!(f, "{what:<38} {value:>10}");
-        row("faults", self.strikes.len().to_string())?;
-        let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
-        self.strikes.iter().for_each(|strike| *kinds.entry(strike.plan.kind).or_default() += 1);
-        for (kind, times) in kinds {
+        row("faults", self.faults.values().sum::<usize>().to_string())?;
+        for (kind, times) in &self.faults {
             row(&format!("  {}", kind.text()), times.to_string())?;
         }
         for (kind, what) in &self.impossible {
@@ -87,7 +127,11 @@ impl fmt::Display for Report {
         for (outcome, times) in &self.outcomes {
             row(&format!("  {outcome}"), times.to_string())?;
         }
-        row("given up, and built when asked again", self.again.len().to_string())?;
+        row("tasks set aside, and put back", self.put_back.tasks.to_string())?;
+        row("builders out of service, and put back", self.put_back.builders.to_string())?;
+        row("logs that were acknowledged", self.acknowledged.0.to_string())?;
+        row("  of attempts of which nothing came", self.acknowledged.1.to_string())?;
+        row("ends that were acknowledged", self.acknowledged.2.to_string())?;
         for (who, share) in &self.shares.of {
             row(&format!("share of {who}"), format!("{:.1} %", share * 100.0))?;
         }

@@ -34,15 +34,15 @@ impl Settings {
     pub fn short(seed: u64) -> Self {
         Self {
             seed,
-            time: Duration::from_secs(60),
+            time: Duration::from_secs(55),
             patience: Duration::from_secs(150),
-            jobs: 70,
-            odd_jobs: 60,
+            jobs: 55,
+            odd_jobs: 50,
             real_jobs: 10,
             builders: 18,
             hosts: 4,
             real_builders: 2,
-            pause: 0.5..1.8,
+            pause: 0.4..1.6,
             folder: None,
         }
     }

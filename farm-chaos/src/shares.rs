@@ -22,10 +22,14 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Whether they are fair; `None`: there was too little to tell.
-    pub fn are_fair(&self) -> Option<bool> {
+    /// What is wrong with them, if something is.
+    pub fn wrong(&self) -> Option<String> {
         let equal = 1.0 / EQUALS.len() as f64;
-        (self.builds >= ENOUGH).then(|| self.of.iter().all(|(_, share)| (share - equal).abs() <= BOUND))
+        if self.builds < ENOUGH {
+            return Some(format!("{} builds are too few to tell who got how much", self.builds));
+        }
+        let is_unfair = self.of.iter().any(|(_, share)| (share - equal).abs() > BOUND);
+        is_unfair.then(|| "those who wanted the same did not get as much".to_owned())
     }
 }
 

@@ -15,6 +15,9 @@ use crate::{
     settings::Settings,
 };
 
+/// How long what happens at the end may last.
+const DYING_DOWN: Duration = Duration::from_secs(5);
+
 /// Lets happen what can happen here. Each kind comes once before any comes again. Answers what happened.
 pub async fn storm(farm: &Arc<Farm>, settings: &Settings) -> anyhow::Result<Vec<Strike>> {
     let mut rng = StdRng::seed_from_u64(settings.seed.wrapping_add(77));
@@ -29,7 +32,7 @@ pub async fn storm(farm: &Arc<Farm>, settings: &Settings) -> anyhow::Result<Vec<
             deck.shuffle(&mut rng);
         }
         if let Some(plan) = deck.pop().and_then(|kind| Plan::draw(kind, farm, &mut rng)) {
-            under_way.spawn(strike(Arc::clone(farm), Arc::clone(&busy), plan));
+            under_way.spawn(strike(Arc::clone(farm), Arc::clone(&busy), plan, end));
         }
         let pause = Duration::from_secs_f64(rng.random_range(settings.pause.clone()));
         sleep(pause.min(end.saturating_duration_since(Instant::now()))).await;
@@ -44,13 +47,22 @@ pub async fn storm(farm: &Arc<Farm>, settings: &Settings) -> anyhow::Result<Vec<
     Ok(strikes)
 }
 
-/// Waits until nothing else happens to the target.
-async fn strike(farm: Arc<Farm>, busy: Arc<Mutex<HashSet<Target>>>, plan: Plan) -> anyhow::Result<Option<Strike>> {
+/// Waits until nothing else happens to the target; not beyond the end.
+async fn strike(
+    farm: Arc<Farm>,
+    busy: Arc<Mutex<HashSet<Target>>>,
+    mut plan: Plan,
+    end: Instant,
+) -> anyhow::Result<Option<Strike>> {
     let lock = || busy.lock().unwrap_or_else(PoisonError::into_inner);
     let target = plan.target;
     while !lock().insert(target) {
         sleep(Duration::from_millis(100)).await;
+        if Instant::now() > end {
+            return Ok(None);
+        }
     }
+    plan.time = plan.time.min(end.saturating_duration_since(Instant::now()) + DYING_DOWN);
     let strike = plan.strike(&farm).await;
     lock().remove(&target);
     strike

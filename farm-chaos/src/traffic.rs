@@ -1,15 +1,28 @@
-//! What a way understands of the HTTP that passes on it: just enough to see single requests, and what a builder is told of its log.
+//! What a way understands of the HTTP that passes on it: just enough to see single requests, and what a builder is told of its log and of
+//! the end of its build.
 
 use farm_api::hub::LEASE_HEADER;
 use farm_types::{AttemptNumber, TaskId};
+
+/// An attempt of a task.
+pub type Attempt = (TaskId, AttemptNumber);
 
 /// A request that begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// Whether all of it is there.
     pub is_whole: bool,
-    /// Of which attempt it brings a piece of the log, if it does.
-    pub log_of: Option<(TaskId, AttemptNumber)>,
+    /// What it brings of an attempt, if the answer to that is a promise.
+    pub brings: Option<(Brought, Attempt)>,
+}
+
+/// What a builder brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brought {
+    /// A piece of its log.
+    Log,
+    /// Its end.
+    End,
 }
 
 /// The request that begins with these bytes, if one does.
@@ -27,16 +40,26 @@ pub fn asked(bytes: &[u8]) -> Option<Asked> {
         })
     };
     let length = header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0_usize);
-    let is_log = head.starts_with("PUT /hub/v1/log");
-    let log_of = header(LEASE_HEADER).filter(|_| is_log).and_then(|lease| {
+    let brought = match head.split(['?', ' ']).take(2).collect::<Vec<_>>()[..] {
+        ["PUT", "/hub/v1/log"] => Some(Brought::Log),
+        ["POST", "/hub/v1/finish"] => Some(Brought::End),
+        _ => None,
+    };
+    let attempt = header(LEASE_HEADER).and_then(|lease| {
         let mut parts = lease.split('/');
         Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
     });
-    Some(Asked { is_whole: bytes.len() == end + 4 + length && header("transfer-encoding").is_none(), log_of })
+    let is_whole = bytes.len() == end + 4 + length && header("transfer-encoding").is_none();
+    Some(Asked { is_whole, brings: brought.zip(attempt) })
+}
+
+/// Whether these bytes are an answer that all is well.
+pub fn is_good(answer: &[u8]) -> bool {
+    answer.starts_with(b"HTTP/1.1 2")
 }
 
 /// Where the log goes on, if these bytes are the hub's answer to a piece of it.
-pub fn acknowledged(answer: &[u8]) -> Option<u64> {
+pub fn next_of_log(answer: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(answer).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
     let body: serde_json::Value = serde_json::from_str(body).ok().filter(|_| head.starts_with("HTTP/1.1 200 "))?;
@@ -48,19 +71,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_piece_of_a_log_is_known_by_its_lease() {
+    fn what_is_brought_is_known_by_its_lease() {
         let request = b"PUT /hub/v1/log?start=5 HTTP/1.1\r\nfarm-lease: 12/3/secret\r\ncontent-length: 2\r\n\r\nab";
-        let known = Some((TaskId(12), AttemptNumber(3)));
-        assert_eq!(asked(request), Some(Asked { is_whole: true, log_of: known }));
-        assert_eq!(asked(&request[..request.len() - 1]), Some(Asked { is_whole: false, log_of: known }));
+        let attempt = (TaskId(12), AttemptNumber(3));
+        let brings = Some((Brought::Log, attempt));
+        assert_eq!(asked(request), Some(Asked { is_whole: true, brings }));
+        assert_eq!(asked(&request[..request.len() - 1]), Some(Asked { is_whole: false, brings }));
+        let end = b"POST /hub/v1/finish HTTP/1.1\r\nfarm-lease: 12/3/secret\r\n\r\n";
+        assert_eq!(asked(end), Some(Asked { is_whole: true, brings: Some((Brought::End, attempt)) }));
         let other = b"POST /hub/v1/stage HTTP/1.1\r\nfarm-lease: 12/3/secret\r\n\r\n";
-        assert_eq!(asked(other), Some(Asked { is_whole: true, log_of: None }));
+        assert_eq!(asked(other), Some(Asked { is_whole: true, brings: None }));
         assert_eq!(asked(b"the middle of something"), None);
     }
 
     #[test]
     fn only_a_good_answer_acknowledges() {
-        assert_eq!(acknowledged(b"HTTP/1.1 200 OK\r\nx: y\r\n\r\n{\"next\":77}"), Some(77));
-        assert_eq!(acknowledged(b"HTTP/1.1 503 Service Unavailable\r\n\r\n{\"next\":77}"), None);
+        assert_eq!(next_of_log(b"HTTP/1.1 200 OK\r\nx: y\r\n\r\n{\"next\":77}"), Some(77));
+        assert_eq!(next_of_log(b"HTTP/1.1 503 Service Unavailable\r\n\r\n{\"next\":77}"), None);
+        assert!(is_good(b"HTTP/1.1 204 No Content\r\n\r\n"));
+        assert!(!is_good(b"HTTP/1.1 410 Gone\r\n\r\n"));
     }
 }

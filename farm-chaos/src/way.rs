@@ -4,7 +4,7 @@
 //! that is lost is lost with its connection.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use farm_types::{AttemptNumber, TaskId};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -23,7 +22,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::traffic::{Asked, acknowledged, asked};
+use crate::traffic::{Asked, Attempt, Brought, asked, is_good, next_of_log};
 
 /// How a way is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,23 +42,41 @@ pub enum Mode {
     Slow(Duration),
 }
 
-/// How much of the log of each attempt its builder was told that the farm has.
+/// What builders were told that the farm has.
 #[derive(Debug, Clone, Default)]
-pub struct Acknowledged(Arc<Mutex<HashMap<(TaskId, AttemptNumber), u64>>>);
+pub struct Acknowledged(Arc<Mutex<Known>>);
+
+/// The same, at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// How much of the log of each attempt.
+    pub logs: HashMap<Attempt, u64>,
+    /// Which attempts have ended.
+    pub ends: HashSet<Attempt>,
+}
 
 impl Acknowledged {
-    fn note(&self, lease: (TaskId, AttemptNumber), next: u64) {
+    /// Notes what the answer to what was brought says.
+    fn note(&self, (brought, attempt): (Brought, Attempt), answer: &[u8]) {
         let mut all = self.lock();
-        let known = all.entry(lease).or_default();
-        *known = next.max(*known);
+        match brought {
+            Brought::Log => {
+                if let Some(next) = next_of_log(answer) {
+                    let known = all.logs.entry(attempt).or_default();
+                    *known = next.max(*known);
+                }
+            }
+            Brought::End if is_good(answer) => _ = all.ends.insert(attempt),
+            Brought::End => {}
+        }
     }
 
     /// All that was acknowledged.
-    pub fn all(&self) -> HashMap<(TaskId, AttemptNumber), u64> {
+    pub fn all(&self) -> Known {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(TaskId, AttemptNumber), u64>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -196,11 +213,10 @@ impl Passage {
             }
             self.get_through(|_, down| down).await;
             to.write_all(bytes).await?;
-            let asked = question.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(lease) = asked.and_then(|asked| asked.log_of)
-                && let Some(next) = acknowledged(bytes)
-            {
-                self.acknowledged.note(lease, next);
+            // An answer may come in many pieces; the first is the one that counts.
+            let asked = question.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(brought) = asked.and_then(|asked| asked.brings) {
+                self.acknowledged.note(brought, bytes);
             }
         }
     }
@@ -229,6 +245,8 @@ async fn once_more(server: SocketAddr, request: Vec<u8>) -> std::io::Result<()> 
 
 #[cfg(test)]
 mod tests {
+    use farm_types::{AttemptNumber, TaskId};
+
     use super::*;
 
     /// A server that answers each request with how many came so far.
@@ -269,9 +287,9 @@ mod tests {
         let lease = (TaskId(7), AttemptNumber(2));
         way.lose_answers(1);
         assert_eq!(ask(&way).await, None);
-        assert_eq!(known.all().get(&lease), None);
+        assert_eq!(known.all().logs.get(&lease), None);
         assert!(ask(&way).await.unwrap().ends_with("{\"next\":2}"));
-        assert_eq!(known.all().get(&lease), Some(&2));
+        assert_eq!(known.all().logs.get(&lease), Some(&2));
         way.double_requests(1);
         ask(&way).await.unwrap();
         // The one that came twice is counted once more than was asked.

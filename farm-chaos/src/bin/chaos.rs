@@ -17,6 +17,9 @@ struct Args {
     /// Where to keep everything; a folder that goes when all is well
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
+    /// Keep everything even if all is well
+    #[arg(long)]
+    keep: bool,
     /// End when standard input ends
     #[arg(long)]
     with_parent: bool,
@@ -63,7 +66,7 @@ fn trial(args: Args, contained: Containment) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let judged = runtime.block_on(farm_chaos::run(&root, &settings, contained));
     let is_good = judged.as_ref().is_ok_and(|report| report.is_good());
-    if !is_good {
+    if !is_good || args.keep {
         println!("everything is kept in {}; the same again: --seed {seed}", folder.keep().display());
     }
     let report = judged?;
