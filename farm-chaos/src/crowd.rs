@@ -58,12 +58,7 @@ impl Crowd {
     pub fn gather(farm: &Farm, settings: &Settings, ledger: &Ledger) -> anyhow::Result<Self> {
         let mut people = Vec::new();
         for name in EQUALS.into_iter().chain([ODD, BUILDER]) {
-            let plans: &[Plan] = match name {
-                ODD => &Plan::ALL,
-                BUILDER => &REAL_PLANS,
-                _ => &EQUAL_PLANS,
-            };
-            people.push(Arc::new(Person::new(name, farm.clients(&farm.person(name)?)?, plans, ledger)?));
+            people.push(Arc::new(Person::new(name, farm.clients(&farm.person(name)?)?, ledger)));
         }
         Ok(Self { people, seed: settings.seed })
     }
@@ -74,13 +69,13 @@ impl Crowd {
         let mut errands = Vec::new();
         for person in self.people.iter().take(EQUALS.len()) {
             for (number, plan) in EQUAL_PLANS.into_iter().enumerate() {
-                errands.push((person, Errand::draw(&mut rng, 1_000_000 + number, plan, ONE)));
+                errands.push((person, Errand::draw(&mut rng, 1_000_000 + number, (plan, 1), ONE)));
             }
         }
         if settings.real_jobs > 0
             && let Some(rita) = self.people.last()
         {
-            errands.push((rita, Errand::draw(&mut rng, 1_000_000, Plan::Ok, REALLY)));
+            errands.push((rita, Errand::draw(&mut rng, 1_000_000, (Plan::Ok, 1), REALLY)));
         }
         stream::iter(errands).map(Ok).try_for_each_concurrent(4, |(person, errand)| person.run(errand)).await
     }
@@ -97,7 +92,9 @@ impl Crowd {
                     // The same for each of them, however few.
                     _ => (EQUAL_PLANS.get(number % EQUAL_PLANS.len()), ONE),
                 };
-                Errand::draw(&mut rng, number, plan.copied().unwrap_or(Plan::Ok), targets)
+                // Of what the others want it is known how long it takes, and there is something to upload all the time.
+                let package = if person.name() == ODD { number / 2 } else { 1 };
+                Errand::draw(&mut rng, number, (plan.copied().unwrap_or(Plan::Ok), package), targets)
             };
             let jobs = match person.name() {
                 ODD => settings.odd_jobs,

@@ -76,10 +76,11 @@ pub async fn of_swept(farm: &Farm, evidence: &Evidence) -> anyhow::Result<Vec<St
         let times = FileTimes::new().set_modified(SystemTime::now() - AGE);
         std::fs::File::open(&file)?.set_times(times)?;
     }
+    questions::age(&mut farm.database.connect()?)?;
     chores::uploads::run_once(tools.clone()).await?;
     // Found, and a grace later removed.
     chores::blobs::run_once(tools.clone()).await?;
-    questions::age_blobs(&mut farm.database.connect()?)?;
+    questions::age(&mut farm.database.connect()?)?;
     chores::blobs::run_once(tools).await?;
 
     let conn = &mut farm.database.connect()?;

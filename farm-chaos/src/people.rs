@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
 use farm_api::{
     client::{ClientError, PeopleClient},
     people::{Job, NewJob, NewSource, Retry},
@@ -15,7 +14,7 @@ use farm_api::{
 use farm_types::{Digest, JobId, JobKey, Progress};
 use rand::{RngExt as _, rngs::StdRng};
 use sha2::{Digest as _, Sha256};
-use tokio::{sync::OnceCell, time::sleep};
+use tokio::{sync::OnceCell, task::spawn_blocking, time::sleep};
 
 use crate::plan::Plan;
 
@@ -82,7 +81,8 @@ impl Ledger {
 pub struct Person {
     name: String,
     clients: Vec<PeopleClient>,
-    sources: HashMap<Plan, Source>,
+    /// By plan and number.
+    sources: tokio::sync::Mutex<HashMap<(Plan, usize), Arc<Source>>>,
     ledger: Ledger,
 }
 
@@ -94,6 +94,15 @@ struct Source {
     uploaded: OnceCell<()>,
 }
 
+impl Source {
+    fn make(plan: Plan, person: &str, number: usize) -> anyhow::Result<Self> {
+        let path = plan.source(person, number);
+        let bytes = fs_err::read(&path)?;
+        let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
+        Ok(Self { path, digest, size: bytes.len() as u64, uploaded: OnceCell::new() })
+    }
+}
+
 /// What somebody does with a job.
 #[derive(Debug, Clone, Copy)]
 pub struct Errand {
@@ -101,6 +110,8 @@ pub struct Errand {
     pub number: usize,
     /// What its package does.
     pub plan: Plan,
+    /// Which of the packages of this person that do so it is.
+    pub package: usize,
     /// Where it is built.
     pub targets: &'static [&'static str],
     /// Whether it is handed in twice at the same time.
@@ -117,12 +128,13 @@ pub struct Errand {
 
 impl Errand {
     /// Draws one.
-    pub fn draw(rng: &mut StdRng, number: usize, plan: Plan, targets: &'static [&'static str]) -> Self {
+    pub fn draw(rng: &mut StdRng, number: usize, (plan, package): (Plan, usize), targets: &'static [&'static str]) -> Self {
         let soon = Duration::from_secs_f64(rng.random_range(0.1..10.0));
         let withdrawn = plan == Plan::Hangs || (rng.random_bool(0.1) && targets.len() > 1);
         Self {
             number,
             plan,
+            package,
             targets,
             twice: rng.random_bool(0.1),
             cancel_after: withdrawn.then_some(soon),
@@ -134,25 +146,18 @@ impl Errand {
 }
 
 impl Person {
-    /// Somebody with a package for each plan, who calls the webs by these clients.
-    pub fn new(name: &str, clients: Vec<PeopleClient>, plans: &[Plan], ledger: &Ledger) -> anyhow::Result<Self> {
-        let mut sources = HashMap::new();
-        for plan in plans {
-            let path = plan.source(name, 1);
-            let bytes = fs_err::read(&path)?;
-            let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
-            sources.insert(*plan, Source { path, digest, size: bytes.len() as u64, uploaded: OnceCell::new() });
-        }
-        Ok(Self { name: name.to_owned(), clients, sources, ledger: ledger.clone() })
+    /// Somebody who calls the webs by these clients.
+    pub fn new(name: &str, clients: Vec<PeopleClient>, ledger: &Ledger) -> Self {
+        Self { name: name.to_owned(), clients, sources: Default::default(), ledger: ledger.clone() }
     }
 
     /// Hands in a job and does with it what is to be done.
     pub async fn run(&self, errand: Errand) -> anyhow::Result<()> {
-        let source = self.sources.get(&errand.plan).with_context(|| format!("no package {:?}", errand.plan))?;
-        source.uploaded.get_or_init(|| self.upload(source, errand.web)).await;
-        let job = self.hand_in(&errand, errand.number, source, None).await?;
+        let source = self.source(errand.plan, errand.package).await?;
+        source.uploaded.get_or_init(|| self.upload(&source, errand.web)).await;
+        let job = self.hand_in(&errand, errand.number, &source, None).await?;
         if errand.chain {
-            self.hand_in(&errand, errand.number + CHAINED, source, Some(job)).await?;
+            self.hand_in(&errand, errand.number + CHAINED, &source, Some(job)).await?;
         }
         if let Some(pause) = errand.cancel_after {
             // What never ends is there to be withdrawn while it is built.
@@ -179,6 +184,18 @@ impl Person {
     /// Who it is.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A package of this person's, which is made when it is first needed.
+    async fn source(&self, plan: Plan, number: usize) -> anyhow::Result<Arc<Source>> {
+        let mut sources = self.sources.lock().await;
+        if let Some(source) = sources.get(&(plan, number)) {
+            return Ok(Arc::clone(source));
+        }
+        let person = self.name.clone();
+        let made = Arc::new(spawn_blocking(move || Source::make(plan, &person, number)).await??);
+        sources.insert((plan, number), Arc::clone(&made));
+        Ok(made)
     }
 
     async fn upload(&self, source: &Source, mut web: usize) {

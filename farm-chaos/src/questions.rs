@@ -240,10 +240,11 @@ pub fn blobs(conn: &mut PgConnection) -> anyhow::Result<Vec<(Digest, u64)>> {
     rows.into_iter().map(|(digest, size)| Ok((digest.parse()?, u64::try_from(size)?))).collect()
 }
 
-/// Makes all blobs that nobody needs look as if that were so for long.
-pub fn age_blobs(conn: &mut PgConnection) -> anyhow::Result<()> {
-    let age = "UPDATE farm.blob SET unowned_since = unowned_since - interval '3 days'";
-    Ok(sql_query(age).execute(conn).map(drop)?)
+/// Makes all blobs that nobody needs, and all uploads, look as if that were so for long.
+pub fn age(conn: &mut PgConnection) -> anyhow::Result<()> {
+    sql_query("UPDATE farm.blob SET unowned_since = unowned_since - interval '3 days'").execute(conn)?;
+    sql_query("UPDATE farm.upload SET touched_at = touched_at - interval '3 days'").execute(conn)?;
+    Ok(())
 }
 
 /// What happened to a job, a line for each thing.

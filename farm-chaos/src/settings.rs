@@ -1,6 +1,6 @@
 //! How much of everything there is.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 /// How the farm is, and what is done to it.
 #[derive(Debug, Clone)]
@@ -25,8 +25,6 @@ pub struct Settings {
     pub real_builders: usize,
     /// The pause between two faults.
     pub pause: std::ops::Range<f64>,
-    /// Where everything is kept; a folder that goes when all is well.
-    pub folder: Option<PathBuf>,
 }
 
 impl Settings {
@@ -43,7 +41,6 @@ impl Settings {
             hosts: 4,
             real_builders: 2,
             pause: 0.4..1.6,
-            folder: None,
         }
     }
 
@@ -54,7 +51,7 @@ impl Settings {
         Self {
             time: Duration::from_secs(60 * u64::from(minutes)),
             patience: Duration::from_secs(600),
-            jobs: 70 * times,
+            jobs: 60 * times,
             odd_jobs: 60 * times,
             real_jobs: 10 * times,
             ..Self::short(seed)
