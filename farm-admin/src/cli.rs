@@ -47,9 +47,10 @@ enum Command {
     Token(commands::token::TokenCommand),
     SetAside(commands::set_aside::SetAsideArgs),
     Audit(commands::audit::AuditArgs),
+    KeepAudit(commands::keep_audit::KeepAuditArgs),
     Janitor(commands::janitor::JanitorArgs),
-    /// Ask the database whether everything in it fits together; exit code 1 if not
-    Check,
+    Check(commands::check::CheckArgs),
+    AfterRestore(commands::after_restore::AfterRestoreArgs),
     /// Check this machine and the farm; say what is wrong and how to mend it
     Doctor(commands::doctor::DoctorArgs),
     /// Build a tiny package through the whole farm and say how long each step took
@@ -75,8 +76,10 @@ pub fn main() -> ExitCode {
         Command::Token(command) => commands::token::run(&cli.farm, command),
         Command::SetAside(args) => commands::set_aside::run(&cli.farm, args),
         Command::Audit(args) => commands::audit::run(&cli.farm, args),
+        Command::KeepAudit(args) => commands::keep_audit::run(&cli.farm, &args),
         Command::Janitor(args) => commands::janitor::run(&cli.farm, &args),
-        Command::Check => commands::check::run(&cli.farm),
+        Command::Check(args) => commands::check::run(&cli.farm, &args),
+        Command::AfterRestore(args) => commands::after_restore::run(&cli.farm, &args),
         Command::Doctor(args) => return commands::doctor::run(&cli.farm, &args),
         Command::Selftest(args) => commands::selftest::run(&cli.farm, &args),
     };

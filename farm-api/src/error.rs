@@ -13,6 +13,9 @@ pub struct ErrorBody {
     /// Every single reason, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
+    /// Of an upload that cannot go on where the sender wants to: how many bytes of it are here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 /// One reason of a refusal or one warning.
@@ -51,6 +54,8 @@ pub enum ErrorCode {
     Refused,
     /// 422: more than who is asking may use up; the message names the limits.
     LimitReached,
+    /// 429: too many requests of one caller at the same time; try again later.
+    TooMany,
     /// 503: try again later; nothing was lost.
     Unavailable,
     /// 507: the store is full.
@@ -71,6 +76,7 @@ impl ErrorCode {
             Self::LeaseLost => 410,
             Self::TooLarge => 413,
             Self::Refused | Self::LimitReached => 422,
+            Self::TooMany => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
             Self::StoreFull => 507,
@@ -81,6 +87,6 @@ impl ErrorCode {
 impl ErrorBody {
     /// A refusal with one message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), reasons: Vec::new() }
+        Self { code, message: message.into(), reasons: Vec::new(), offset: None }
     }
 }

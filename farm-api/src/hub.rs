@@ -63,6 +63,9 @@ pub struct Welcome {
     pub lease_seconds: u32,
     /// How often to renew.
     pub renew_seconds: u32,
+    /// How many slots the farm reckons with: no more than were said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
 }
 
 /// Asks for tasks.
@@ -233,6 +236,9 @@ pub struct Wanted {
 pub struct Leave {
     /// Which, as in [`Hello`].
     pub instance: Uuid,
+    /// No next one comes. A builder that registered itself is taken off the list; of others this says nothing.
+    #[serde(default)]
+    pub for_good: bool,
 }
 
 /// The attempt has come to its next stage.

@@ -1,6 +1,11 @@
-//! Measures the native driver: `measure RECIPE SRPM [ROUNDS]`. Prints the time of the base tree, then of builds on it.
+//! Measures the native driver: `measure RECIPE SRPM [ROUNDS]`. Prints the time of the base tree, then of builds on it, then of an empty
+//! chroot over it. (To see where that goes: `strace -f -r`, `perf trace -s`.)
 
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use anyhow::Context as _;
 use farm_builder::{BuildLimits, BuildOutcome, BuildRequest, Driver as _, NativeConfig, NativeDriver};
@@ -23,21 +28,7 @@ async fn measure() -> anyhow::Result<()> {
     let data = tempfile::tempdir_in("/var/tmp")?;
     let driver = NativeDriver::new(NativeConfig::new(data.path().join("data"))).await?;
     for round in 0..=rounds {
-        let results = data.path().join(format!("results-{round}"));
-        fs_err::create_dir(&results)?;
-        let request = BuildRequest {
-            id: format!("measure-{round}").parse()?,
-            platform: toml::from_str(&fs_err::read_to_string(recipe)?)?,
-            sources: vec![source.clone()],
-            results,
-            limits: BuildLimits::default(),
-            network: false,
-            like: None,
-            options: Default::default(),
-            repositories: Vec::new(),
-            predecessors: Vec::new(),
-            remarks: Vec::new(),
-        };
+        let request = request(recipe, &source, &data.path().join(format!("results-{round}")))?;
         let (events, mut listener) = mpsc::channel(64);
         let began = Instant::now();
         let build = driver.build(request, events, CancellationToken::new());
@@ -49,5 +40,26 @@ async fn measure() -> anyhow::Result<()> {
         let kind = if round == 0 { "with base tree" } else { "warm" };
         println!("{kind}: {} ms ({})", took.as_millis(), stages.join(", "));
     }
+    let request = request(recipe, &source, &data.path().join("results-probe"))?;
+    for _ in 0..rounds {
+        println!("chroot: {:.1} ms", driver.probe(&request, &[]).await?.as_secs_f64() * 1000.0);
+    }
     Ok(())
+}
+
+fn request(recipe: &str, source: &Path, results: &Path) -> anyhow::Result<BuildRequest> {
+    fs_err::create_dir(results)?;
+    Ok(BuildRequest {
+        id: "measure".parse()?,
+        platform: toml::from_str(&fs_err::read_to_string(recipe)?)?,
+        sources: vec![source.to_owned()],
+        results: results.to_owned(),
+        limits: BuildLimits::default(),
+        network: false,
+        like: None,
+        options: Default::default(),
+        repositories: Vec::new(),
+        predecessors: Vec::new(),
+        remarks: Vec::new(),
+    })
 }

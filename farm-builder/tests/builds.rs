@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Build, SMALL, driver, script, shared_data};
+use common::{Build, SMALL, driver, repository::Repository, script, shared_data};
 use farm_builder::BuildOutcome;
 use farm_types::{Cause, Stage};
 
@@ -122,6 +122,36 @@ async fn a_generated_requirement_that_nothing_provides_is_named() {
     let failure = built.failure();
     assert_eq!(failure.cause, Cause::Dependencies, "{failure:?}");
     assert!(failure.message.contains("no-such-thing >= 3"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn requirements_that_never_settle_are_given_up_after_some_rounds() {
+    let (repository, most) = (Repository::new(), 10);
+    let more: String = (1..=most + 1)
+        .map(|n| format!("%package -n more-{n}\nSummary: x\n%description -n more-{n}\nx\n%files -n more-{n}\n"))
+        .collect();
+    repository.add("more", "1", "more", &more);
+    let top = repository.folder().parent().unwrap().join("top/RPMS/noarch");
+    for made in std::fs::read_dir(top).unwrap().flatten() {
+        std::fs::rename(made.path(), repository.folder().join(made.file_name())).unwrap();
+    }
+    repository.index();
+    let script = script(&[(
+        "SECTIONS",
+        "%generate_buildrequires\necho x >> /builddir/asked\necho more-$(wc -l < /builddir/asked)",
+    )]);
+    let mut build = Build::new("mini12", &[&script]);
+    build.request.repositories.push(repository.described());
+    let built = build.run(&driver(shared_data()).await).await;
+    let failure = built.failure();
+    assert_eq!(
+        (failure.cause, failure.stage),
+        (Cause::Dependencies, Stage::Dependencies),
+        "{failure:?}\n{}",
+        built.log
+    );
+    assert_eq!(failure.message, format!("%generate_buildrequires asked for more {most} times"));
+    assert_eq!(built.log.lines().filter(|line| line.starts_with("Complete!")).count(), most, "{}", built.log);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod common;
 use std::{collections::BTreeSet, net::TcpListener, time::Duration};
 
 use common::{Build, driver, script, shared_data};
+use farm_builder::native::ScratchPlace;
 
 #[tokio::test]
 async fn a_build_has_a_loopback_of_its_own_and_no_network() {
@@ -169,4 +170,20 @@ async fn two_builds_on_one_base_do_not_see_each_other() {
             .unwrap();
     assert_eq!(one.packages().len(), 2);
     assert_eq!(two.packages().len(), 2);
+}
+
+#[tokio::test]
+async fn every_step_of_a_build_writes_into_the_memory_that_it_may_have() {
+    let driver = driver(shared_data()).await.with_scratch(ScratchPlace::Memory);
+    let room = "df --output=size -B1 /builddir | sed s/^/room:/ >&2";
+    let spec = script(&[("PREAMBLE", &format!("%global seen %({room}; echo 1)")), ("BUILD", room)]);
+    // The first step of a build has a helper that was started before there was that memory; if not this one's, the next one's.
+    for _ in 0..3 {
+        let build = Build::new("mini12", &[&spec]).limits(|limits| limits.disk_bytes = 256 << 20);
+        let built = build.run(&driver).await;
+        built.packages();
+        let rooms = built.log.lines().filter_map(|line| line.strip_prefix("room:"));
+        let rooms: Vec<_> = rooms.map(str::trim).filter(|room| room.parse::<u64>().is_ok()).collect();
+        assert!(rooms.len() > 2 && rooms.iter().all(|room| *room == "268435456"), "{rooms:?}\n{}", built.log);
+    }
 }

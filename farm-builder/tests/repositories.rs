@@ -9,8 +9,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{Build, SMALL, driver, platform, script, shared_data};
-use farm_api::recipe::{Recipe, Repository};
+use common::{Build, SMALL, driver, platform, processes_with, repository::Repository, script, shared_data};
+use farm_api::recipe::{self, Recipe};
+use farm_builder::BuildOutcome;
+use farm_testing::{DEADLINE, eventually};
 use farm_types::Cause;
 
 /// A web server with the packages of `mini12`, until dropped.
@@ -73,6 +75,51 @@ async fn packages_come_over_the_network_and_are_kept_for_the_next_build() {
     assert!(error.message.contains("repository"), "{error}");
 }
 
+#[tokio::test]
+async fn a_scriptlet_that_does_not_end_keeps_no_other_build_from_what_is_fetched_and_spoils_none_of_it() {
+    let data = tempfile::tempdir().unwrap();
+    let driver = driver(data.path().to_owned()).await;
+    let (mark, slow) = (format!("mark-{}-slow", std::process::id()), Repository::new());
+    let spoil = "for package in /var/cache/dnf/*/packages/slow-*.rpm; do echo spoilt >> $package; done";
+    let post = format!("%post\n{spoil}\ntouch /var/cache/dnf/planted\n(exec -a {mark} sleep 1000)");
+    let package = slow.add("slow", "1", "slow", &post);
+    let ((_base, mut recipe), (_slow, url)) = (Server::start(), Server::of(slow.folder().to_str().unwrap()));
+    recipe.repositories.push(recipe::Repository { baseurl: Some(url), ..slow.described() });
+    recipe.base = vec!["buildsys-build".to_owned()];
+    let needing = |what: &str| {
+        let mut build = Build::new("mini12", &[&script(&[("PREAMBLE", &format!("BuildRequires: {what}"))])]);
+        build.request.platform = recipe.clone();
+        build
+    };
+
+    let hanging = needing("slow");
+    let cancel = hanging.cancel.clone();
+    let others = async {
+        let hangs = || processes_with(&mark).iter().any(|process| process.contains("1000"));
+        eventually("the scriptlet to hang", DEADLINE, async || hangs().then_some(())).await;
+        let other = tokio::time::timeout(DEADLINE, needing("bison").run(&driver)).await;
+        assert!(hangs());
+        cancel.cancel();
+        other
+    };
+    let (hung, other) = tokio::join!(hanging.run(&driver), others);
+    assert_eq!(hung.outcome(), &BuildOutcome::Cancelled);
+    assert_eq!(other.expect("it waits for a scriptlet of another build").packages().len(), 2);
+
+    let files = |folder: &std::path::Path| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    };
+    let cache = common::kept(data.path(), "trees")[0].join("cache");
+    assert!(!cache.join("planted").exists());
+    let repositories = files(&cache).into_iter().filter(|path| path.join("packages").exists());
+    let fetched: Vec<_> = repositories.flat_map(|path| files(&path.join("packages"))).collect();
+    let copy = fetched.iter().find(|path| path.file_name() == package.file_name()).unwrap();
+    assert_eq!(std::fs::read(copy).unwrap(), std::fs::read(package).unwrap());
+    // Neither has left anything of its own.
+    assert_eq!(files(&data.path().join("work")), Vec::<std::path::PathBuf>::new());
+}
+
 /// A repository with one package, `thing`, whose file says which edition it is.
 fn thing(folder: &std::path::Path, version: &str) -> (Server, String) {
     let top = format!("_topdir {}", folder.display());
@@ -88,7 +135,7 @@ fn thing(folder: &std::path::Path, version: &str) -> (Server, String) {
     Server::of(repository.to_str().unwrap())
 }
 
-fn extra(name: &str, url: &str, priority: u16) -> Repository {
+fn extra(name: &str, url: &str, priority: u16) -> recipe::Repository {
     let text = format!("name = '{name}'\nbaseurl = '{url}'\ngpgcheck = false\npriority = {priority}");
     toml::from_str(&text).unwrap()
 }
@@ -125,4 +172,19 @@ async fn a_repository_of_the_jobs_own_that_is_away_is_the_jobs_fault() {
     assert_eq!(failure.cause, Cause::Dependencies, "{failure:?}");
     let expected = format!("the repository {url} that the job names cannot be used: ");
     assert!(failure.message.starts_with(&expected), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_package_that_is_not_what_its_repository_says_is_not_installed() {
+    let repository = Repository::new();
+    let package = repository.add("thing", "1", "as it should be", "");
+    let mut bytes = std::fs::read(&package).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&package, bytes).unwrap();
+
+    let mut build = Build::new("mini12", &[&script(&[("PREAMBLE", "BuildRequires: thing")])]);
+    build.request.platform.repositories.push(repository.described());
+    let error = build.run(&driver(shared_data()).await).await.result.unwrap_err();
+    assert_eq!(error.cause, Cause::Chroot, "{error}");
+    assert!(error.message.contains("checksum"), "{error}");
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
+/// Nobody is kept waiting for longer, whatever a server asks for.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
+
 /// Delays that double from the first to the cap. Chance adds up to as much again, so that a thousand clients that lost
 /// the same server do not come back in the same moment.
 #[derive(Debug)]
@@ -36,9 +39,20 @@ impl Backoff {
         self.delays = self.plan.build();
     }
 
+    /// The same for who is asked to wait for a time: that time and, by chance, up to a quarter of it more, or the delay if it is longer.
+    pub fn next_delay_of(&mut self, asked: Option<Duration>) -> Duration {
+        let asked = asked.unwrap_or_default().min(LONGEST_ASKED);
+        self.next_delay().max(asked.mul_f64(rand::random_range(1.0..1.25)))
+    }
+
     /// Waits for the next delay. False: the daemon is to end, so there is no next try.
     pub async fn wait(&mut self, shutdown: &CancellationToken) -> bool {
-        let delay = self.next_delay();
+        self.wait_as_asked(None, shutdown).await
+    }
+
+    /// Waits for the next delay, and as long as was asked for.
+    pub async fn wait_as_asked(&mut self, asked: Option<Duration>, shutdown: &CancellationToken) -> bool {
+        let delay = self.next_delay_of(asked);
         shutdown.run_until_cancelled(tokio::time::sleep(delay)).await.is_some()
     }
 }
@@ -67,6 +81,15 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next_delay() <= 2 * second);
+    }
+
+    #[test]
+    fn who_is_asked_to_wait_waits_that_long_or_a_little_longer() {
+        let mut backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1));
+        let asked = Duration::from_secs(4);
+        let delay = backoff.next_delay_of(Some(asked));
+        assert!((asked..asked + Duration::from_secs(1)).contains(&delay), "{delay:?}");
+        assert!(backoff.next_delay_of(Some(Duration::from_secs(86_400))) <= LONGEST_ASKED.mul_f64(1.25));
     }
 
     #[tokio::test]

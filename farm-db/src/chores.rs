@@ -118,6 +118,28 @@ pub fn note_vanished(conn: &mut PgConnection, silence_seconds: u32) -> Result<Va
     Ok(document(conn, query.bind::<Double, _>(f64::from(silence_seconds)))?.unwrap_or_default())
 }
 
+/// Takes off the list what registered itself and was not heard of for so long. Answers their names.
+pub fn deregister_silent(conn: &mut PgConnection, silence_seconds: u32) -> Result<Vec<String>> {
+    let query = sql_query("SELECT to_jsonb(farm.deregister_silent(make_interval(secs => $1))) AS document");
+    Ok(document(conn, query.bind::<Double, _>(f64::from(silence_seconds)))?.unwrap_or_default())
+}
+
+/// What was done about the months of the audit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct AuditMonths {
+    /// Months that have a table now.
+    #[serde(rename = "o_made")]
+    pub made: u32,
+    /// Months that were kept long enough.
+    #[serde(rename = "o_dropped")]
+    pub dropped: u32,
+}
+
+/// Makes the tables of this month of the audit and the next ones, and drops those that are kept no longer.
+pub fn tend_audit(conn: &mut PgConnection) -> Result<AuditMonths> {
+    Ok(document(conn, sql_query("SELECT to_jsonb(t) AS document FROM farm.tend_audit() t"))?.unwrap_or_default())
+}
+
 /// What was taken out of use, or is doubtful.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Faults {
@@ -158,6 +180,18 @@ pub fn undecided(conn: &mut PgConnection, age_seconds: u32) -> Result<Vec<Undeci
 /// Forgets who brought which file, where nobody asked for it for so long. Answers how many, 1000 at most: call it again then.
 pub fn forget_files(conn: &mut PgConnection, idle_seconds: f64) -> Result<i32> {
     count(conn, "SELECT farm.forget_files(make_interval(secs => $1)) AS count", idle_seconds)
+}
+
+/// Counts what tasks took of persons who hand in nothing now. Answers for how many shares, so many at most: call it again then.
+pub fn settle_up(conn: &mut PgConnection, limit: u32) -> Result<i32> {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = Integer)]
+        count: i32,
+    }
+    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    let row: Count = sql_query("SELECT farm.settle_up($1) AS count").bind::<Integer, _>(limit).get_result(conn)?;
+    Ok(row.count)
 }
 
 /// Ends the attempts that are over their time for longer than the grace, though their builders renew. Answers how many, 500 at

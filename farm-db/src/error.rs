@@ -26,6 +26,9 @@ pub enum DbError {
     /// The database cannot be reached or is shutting down; the same call may go through later.
     #[error("the database cannot be reached: {0}")]
     Unavailable(String),
+    /// Too much waits for the database already; the same call may go through later.
+    #[error("more is asked of the database than it can do at the moment")]
+    Busy,
     /// What the database answered is not what this version of the farm expects.
     #[error("unexpected data in the database: {0}")]
     Data(String),
@@ -39,6 +42,10 @@ impl From<Diesel> for DbError {
         match error {
             Diesel::NotFound => Self::NotFound("there is no such thing".to_owned()),
             Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, info) => {
+                Self::Unavailable(info.message().trim().to_owned())
+            }
+            // A replica, or a server that was demoted. No verb changes anything on one by mistake, as none is meant for one.
+            Diesel::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, info) => {
                 Self::Unavailable(info.message().trim().to_owned())
             }
             Diesel::BrokenTransactionManager => Self::Unavailable("the connection broke in a transaction".to_owned()),
@@ -65,9 +72,12 @@ fn lost_server(message: &str) -> bool {
         "the database system is",
         "no connection to the server",
         "could not receive data from server",
+        "could not send data to server",
+        "SSL SYSCALL error",
+        "GSSAPI unwrap error",
         "SSL connection has been closed",
         "canceling statement due to conflict with recovery",
-        "cannot execute",
+        "canceling the wait for synchronous replication",
     ]
     .iter()
     .any(|words| message.contains(words))

@@ -2,7 +2,7 @@
 
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query, sql_types::BigInt};
 
-use crate::{Result, migrate};
+use crate::{Result, conninfo, migrate};
 
 /// Signs that a daemon does not do its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
@@ -17,12 +17,7 @@ pub struct Health {
 
 /// Opens a connection on which nothing takes longer than two seconds: whoever asks for health must not hang.
 pub fn connect(conninfo: &str) -> Result<PgConnection> {
-    let join = match (conninfo.contains("://"), conninfo.contains('?')) {
-        (true, true) => "&",
-        (true, false) => "?",
-        (false, _) => " ",
-    };
-    let mut conn = migrate::connect(&format!("{conninfo}{join}connect_timeout=2"))?;
+    let mut conn = migrate::connect(&conninfo::with(conninfo, "connect_timeout", "2"))?;
     conn.batch_execute("SET statement_timeout = '2s'")?;
     Ok(conn)
 }

@@ -31,6 +31,10 @@ pub const INVARIANTS: &[(&str, &str)] = &[
             OR (r.task_id IS NOT NULL AND (r.platform, r.class, r.rank) IS DISTINCT FROM (t.platform, t.class, t.rank))",
     ),
     (
+        "a builder that has left holds no lease",
+        "SELECT format('task %s', l.task_id) AS broken FROM farm.lease l WHERE farm.left_since(l.builder_id) IS NOT NULL",
+    ),
+    (
         "a task stands in the line of its job's class",
         "SELECT format('task %s', t.id) AS broken FROM farm.task t JOIN farm.job j ON j.id = t.job_id
          WHERE t.class <> CASE j.class WHEN 'urgent' THEN 'urgent' ELSE 'normal' END::farm.class",

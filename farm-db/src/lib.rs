@@ -6,6 +6,8 @@
 //! - [`access`]: who it is, and what was written down; [`operator`]: platforms, builders, buckets, persons, groups, rights;
 //! - [`blobs`], [`health`]: uploads and blobs; whether all is well;
 //! - [`chores`], [`notices`], [`database`]: what the janitor does; what operators are told; how the database itself is;
+//! - [`demand`]: what waits for each platform, for whoever starts and stops builders;
+//! - [`restore`]: after the database or the store was set back;
 //! - [`invariants`]: what is true of every database of the farm;
 //! - [`Pool`] and [`Listener`]: the only places where waiting for the database meets async code.
 //!
@@ -21,9 +23,12 @@ pub mod access;
 mod actor;
 pub mod blobs;
 pub mod chores;
+mod conninfo;
 pub mod database;
+pub mod demand;
 mod document;
 mod error;
+pub mod fleets;
 pub mod health;
 pub mod intake;
 mod introduce;
@@ -36,6 +41,7 @@ pub mod pool;
 pub mod publish;
 pub mod queue;
 pub mod read;
+pub mod restore;
 #[cfg(feature = "testing")]
 pub mod testing;
 

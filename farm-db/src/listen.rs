@@ -17,7 +17,7 @@ use std::{
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use crate::{DbError, Result, pool};
+use crate::{DbError, Result, conninfo, pool};
 
 /// What the farm tells itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -143,7 +143,7 @@ impl Drop for Connection {
 
 impl Connection {
     fn open(conninfo: &str, channels: &[Channel]) -> Result<Self> {
-        let conninfo = CString::new(conninfo).map_err(|e| DbError::Unavailable(e.to_string()))?;
+        let conninfo = CString::new(conninfo::patient(conninfo)).map_err(|e| DbError::Unavailable(e.to_string()))?;
         // SAFETY: the argument is a C string that outlives the call.
         let conn = NonNull::new(unsafe { pq_sys::PQconnectdb(conninfo.as_ptr()) })
             .map(Self)

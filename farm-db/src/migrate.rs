@@ -51,5 +51,5 @@ pub fn create_database(conn: &mut PgConnection, name: &str) -> Result<()> {
 
 /// Opens a connection for the functions above, without the time limits of the programs' own.
 pub fn connect(conninfo: &str) -> Result<PgConnection> {
-    Ok(PgConnection::establish(conninfo)?)
+    Ok(PgConnection::establish(&crate::conninfo::patient(conninfo))?)
 }

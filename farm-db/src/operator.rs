@@ -111,6 +111,19 @@ pub fn set_trust(conn: &mut PgConnection, actor: &Actor, in_a_row: u32) -> Resul
     Ok(())
 }
 
+/// For how many months a line of the audit is kept; 0: for ever.
+pub fn audit_kept(conn: &mut PgConnection) -> Result<u32> {
+    document(conn, sql_query("SELECT to_jsonb(months) AS document FROM farm.audit_keep"))?
+        .ok_or_else(|| DbError::Data("the row that says how long the audit is kept is gone".to_owned()))
+}
+
+/// Says for how many months after its own a line of the audit is kept; 0: for ever.
+pub fn keep_audit(conn: &mut PgConnection, actor: &Actor, months: u32) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.keep_audit(", actor!(), ", $4)"));
+    bind!(query, actor).bind::<Integer, _>(i32::try_from(months).unwrap_or(i32::MAX)).execute(conn)?;
+    Ok(())
+}
+
 /// Has a task built again that was set aside.
 pub fn put_back(conn: &mut PgConnection, actor: &Actor, task: TaskId) -> Result<()> {
     let query = sql_query(concat!("SELECT farm.put_back(", actor!(), ", $4)"));

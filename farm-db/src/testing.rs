@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use diesel::{
-    PgConnection, RunQueryDsl, sql_query,
+    PgConnection, RunQueryDsl,
+    connection::SimpleConnection as _,
+    sql_query,
     sql_types::{Array, BigInt, Double, Jsonb, Text},
 };
 use farm_api::{
@@ -20,6 +22,7 @@ use jiff::Timestamp;
 
 use crate::{
     Actor, Result, access, blobs,
+    fleets::Fleet,
     intake::{self, Submission},
     operator::{self, NewBuilder},
     queue,
@@ -114,6 +117,18 @@ pub fn builder_for(conn: &mut PgConnection, name: &str, arch: &'static str) -> T
     TestBuilder { arch, ..TestBuilder::new(id) }.restarted(conn)
 }
 
+/// A fleet of which three may be there, with two slots each.
+pub fn fleet(name: &str, principals: &str) -> Fleet {
+    Fleet { name: name.parse().unwrap(), principals: principals.to_owned(), platforms: None, slots: 2, builders: 3 }
+}
+
+/// A builder that logs in by its principal, and has not said hello.
+pub fn builder_of_a_fleet(conn: &mut PgConnection, principal: &str) -> Result<TestBuilder> {
+    let token = digest();
+    operator::builder_log_in(conn, principal, "192.0.2.7", &token, 600)?;
+    Ok(TestBuilder::new(operator::builder_by_token(conn, &token)?.unwrap().id))
+}
+
 impl TestBuilder {
     /// The builder of that number, which was never heard of.
     pub fn new(id: BuilderId) -> Self {
@@ -189,6 +204,11 @@ pub fn began_ago(conn: &mut PgConnection, task: TaskId, seconds: f64) {
 pub fn took_before(conn: &mut PgConnection, platform: &str, package: &str, seconds: f64) {
     let query = sql_query("INSERT INTO farm.build_time (platform, name, seconds) VALUES ($1, $2, $3)");
     query.bind::<Text, _>(platform).bind::<Text, _>(package).bind::<Double, _>(seconds).execute(conn).unwrap();
+}
+
+/// Does what autovacuum does over hours.
+pub fn tidy(conn: &mut PgConnection) {
+    conn.batch_execute("VACUUM ANALYZE").unwrap();
 }
 
 /// Limits that nobody comes to.

@@ -28,7 +28,7 @@ impl FromRequestParts<Shared> for Caller {
             Ok(builder) => return Ok(Self(builder)),
             Err(changes) => changes,
         };
-        let found = hub.pool.run(move |conn| builder_by_token(conn, &digest)).await?;
+        let found = hub.reserve.run(move |conn| builder_by_token(conn, &digest)).await?;
         let builder = found.ok_or_else(|| {
             refuse("no builder has this token; an operator makes a new one with `farm-admin builder add`".to_owned())
         })?;

@@ -16,6 +16,10 @@ const LOGIN_SECONDS: u32 = 600;
 const RENEW_SECONDS: u32 = 20;
 /// Notifications are lost while the connection is, and a backoff ends without one.
 const RESCAN_SECONDS: u64 = 15;
+/// One who waits costs a socket and some kilobytes.
+const MAX_WAITING: usize = 20_000;
+/// More would only wait for each other.
+const MAX_CALLS: usize = 512;
 /// The largest package that anybody builds has some gigabytes.
 const MAX_ARTIFACT_BYTES: u64 = 8 << 30;
 /// More than anybody reads; what is above it is a build that prints in a loop.
@@ -27,7 +31,7 @@ const MAX_LOG_BYTES: u64 = 256 << 20;
 pub struct Config {
     /// How to reach the database, in libpq's words: `host=db.example.org dbname=farm user=farm_hub`.
     pub database: String,
-    /// Connections to it at the most, besides the one that listens; 8 by default.
+    /// Connections to it at the most, besides the one that listens; 8 by default. A quarter of them is kept for renewals and results.
     #[serde(default = "pool_size")]
     pub pool_size: usize,
     /// For how long this process may stay when it was shut out, by the database or by the KDC, in seconds: connections and tickets are
@@ -52,6 +56,13 @@ pub struct Config {
     /// How often to look for tasks of which nothing was heard; 15 by default.
     #[serde(default = "rescan_seconds")]
     pub rescan_seconds: u64,
+    /// How many claims, and how many renewals, may wait here; who comes then is sent away for some seconds. 20,000 by default.
+    #[serde(default = "max_waiting")]
+    pub max_waiting: usize,
+    /// How many other calls may be under way at once, of one address half of them; who comes then is sent away for some seconds. 512 by
+    /// default.
+    #[serde(default = "max_calls")]
+    pub max_calls: usize,
     /// The largest artifact that is taken; 8 GiB by default.
     #[serde(default = "max_artifact_bytes")]
     pub max_artifact_bytes: u64,
@@ -93,6 +104,14 @@ fn rescan_seconds() -> u64 {
     RESCAN_SECONDS
 }
 
+fn max_waiting() -> usize {
+    MAX_WAITING
+}
+
+fn max_calls() -> usize {
+    MAX_CALLS
+}
+
 fn max_artifact_bytes() -> u64 {
     MAX_ARTIFACT_BYTES
 }
@@ -115,6 +134,9 @@ impl farm_daemon::Config for Config {
         }
         if self.rescan_seconds == 0 {
             problems.push("rescan_seconds is 0: the hub would look all the time".to_owned());
+        }
+        if self.max_waiting == 0 || self.max_calls == 0 {
+            problems.push("max_waiting or max_calls is 0: no builder could be served".to_owned());
         }
         problems
     }

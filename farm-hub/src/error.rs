@@ -4,16 +4,14 @@
 use axum::{
     Json,
     extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use farm_api::error::{ErrorBody, ErrorCode};
+use farm_daemon::http::retry_after;
 use farm_db::DbError;
 use farm_store::StoreError;
 use tracing::{error, warn};
-
-/// When to come again, in seconds, after 503.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
 /// Why a call was not fulfilled.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +58,10 @@ impl HubError {
                 warn!(%error, "a builder has to wait for the database");
                 (Code::Unavailable, "the hub cannot reach its database; nothing was lost, try again soon".to_owned())
             }
+            // Who is many is not written down one by one: see farm_database_refused_total.
+            Self::Database(error @ DbError::Busy) => {
+                (Code::Unavailable, format!("{error}; nothing was lost, try again soon"))
+            }
             Self::Store(error @ StoreError::Full { .. }) => {
                 error!(%error, "the store is full");
                 (Code::StoreFull, "the farm's store is full; send it again when an operator has made room".to_owned())
@@ -92,7 +94,7 @@ impl IntoResponse for HubError {
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(body)).into_response();
         if code == ErrorCode::Unavailable {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after());
         }
         response
     }

@@ -83,7 +83,7 @@ impl Drop for Handout {
 }
 
 async fn give_back(hub: Shared, builder: BuilderId, keys: Vec<LeaseKey>) {
-    let released = hub.pool.run(move |conn| {
+    let released = hub.reserve.run(move |conn| {
         for key in &keys {
             info!(task.id = %key.task, attempt = %key.attempt, builder.id = %builder, "builder left before it got its task");
             queue::release(conn, builder, key, "the builder went away before it got the task")?;

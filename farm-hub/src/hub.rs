@@ -12,10 +12,15 @@ use tokio::sync::watch;
 
 use crate::{Config, orders::Orders, waiting::Waiting};
 
+/// Of so many connections one is for what keeps leases.
+const RESERVED: usize = 4;
+
 /// The hub: its doors to the database and the store, and who waits.
 pub(crate) struct Hub {
     pub(crate) config: Config,
     pub(crate) pool: Pool,
+    /// Connections for what keeps leases and takes results, so that it goes on whatever else is asked.
+    pub(crate) reserve: Pool,
     pub(crate) store: Store,
     /// Checks tickets, where there is a key for them.
     pub(crate) acceptor: Option<Acceptor>,
@@ -40,8 +45,11 @@ impl Hub {
             Some(_) => Some(Acceptor::new(config.service.as_deref()).context("the hub cannot check tickets")?),
             None => None,
         };
+        let reserved = config.pool_size.div_ceil(RESERVED);
+        let pool_of = |size: usize| Pool::new(&config.database, size.max(1), config.connection_max_age_seconds);
         Ok(Self {
-            pool: Pool::new(&config.database, config.pool_size, config.connection_max_age_seconds)?,
+            pool: pool_of(config.pool_size.saturating_sub(reserved))?,
+            reserve: pool_of(reserved)?,
             store: Store::open(&config.store, &config.spool)?,
             acceptor,
             tokens: Remembered::default(),

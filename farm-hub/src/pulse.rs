@@ -19,7 +19,7 @@ pub(crate) async fn beat(hub: Shared) -> anyhow::Result<()> {
     let beats = async {
         loop {
             ticks.tick().await;
-            if let Err(error) = hub.pool.run(move |conn| queue::pulse(conn, lease_seconds)).await {
+            if let Err(error) = hub.reserve.run(move |conn| queue::pulse(conn, lease_seconds)).await {
                 warn!(%error, "cannot tell the database that this hub is there");
             }
         }

@@ -62,6 +62,8 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chores {
+    /// How often to count what waits for each platform; 15 by default.
+    pub queue_seconds: u64,
     /// How often to look for tasks that are over their time; 60 by default.
     pub overdue_seconds: u64,
     /// How long a builder may be at a task after its time was over; 21600 by default. That counts its own steps alone.
@@ -70,6 +72,8 @@ pub struct Chores {
     pub builders_seconds: u64,
     /// How long a builder may be silent until it counts as vanished; 600 by default.
     pub builder_gone_seconds: u32,
+    /// How long a builder that registered itself may be silent until it is taken off the list; 3600 by default.
+    pub builder_left_seconds: u32,
     /// How often to judge builders again that spoil tasks, and to tell of what is out of use; 60 by default.
     pub faults_seconds: u64,
     /// How often to look for notices to send; 30 by default.
@@ -84,6 +88,8 @@ pub struct Chores {
     pub files_seconds: u64,
     /// How long a file that is in no job is kept after it was brought or asked for last; a week by default.
     pub file_idle_seconds: u32,
+    /// How often to count what tasks took of persons who hand in nothing now; 600 by default.
+    pub shares_seconds: u64,
     /// How often to look for expired tokens; 600 by default.
     pub tokens_seconds: u64,
     /// How often to remove files that buckets keep no longer; 3600 by default.
@@ -92,6 +98,8 @@ pub struct Chores {
     pub blobs_seconds: u64,
     /// How long a blob has to be without an owner before it goes; a day by default.
     pub blob_grace_seconds: u32,
+    /// How often to make months of the audit ahead and to drop those that are kept no longer; 3600 by default.
+    pub audit_seconds: u64,
     /// How often to look how the database is; 60 by default.
     pub database_seconds: u64,
     /// How often to ask whether everything fits together, which reads the whole history; 6 hours by default.
@@ -101,10 +109,12 @@ pub struct Chores {
 impl Default for Chores {
     fn default() -> Self {
         Self {
+            queue_seconds: 15,
             overdue_seconds: 60,
             overdue_grace_seconds: 21_600,
             builders_seconds: 60,
             builder_gone_seconds: 600,
+            builder_left_seconds: 3600,
             faults_seconds: 60,
             mail_seconds: 30,
             undecided_seconds: 60,
@@ -112,10 +122,12 @@ impl Default for Chores {
             uploads_seconds: 600,
             files_seconds: 3600,
             file_idle_seconds: 7 * 24 * 3600,
+            shares_seconds: 600,
             tokens_seconds: 600,
             retention_seconds: 3600,
             blobs_seconds: 3600,
             blob_grace_seconds: 24 * 3600,
+            audit_seconds: 3600,
             database_seconds: 60,
             invariants_seconds: 6 * 3600,
         }

@@ -67,6 +67,11 @@ impl Account {
         file.write_all(content)
     }
 
+    /// Adds to a file that is the user's own.
+    pub(crate) fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        open_beside_server(File::options().append(true), path)?.write_all(content)
+    }
+
     /// Whether the user can get there through the folders above.
     fn reach(&self, dir: &Path) -> Result<(), PostgresError> {
         let Self(Some(user)) = self else { return Ok(()) };

@@ -83,6 +83,14 @@ pub enum PostgresError {
         /// How long was waited.
         seconds: u64,
     },
+    /// A base backup could not be taken.
+    #[error("no copy of PostgreSQL's data could be made in {}: {said}", dir.display())]
+    NotCopied {
+        /// The folder of the copy.
+        dir: PathBuf,
+        /// What pg_basebackup says.
+        said: String,
+    },
     /// The system refused something.
     #[error("{what}: {source}")]
     System {

@@ -29,4 +29,4 @@ pub use error::PostgresError;
 pub use kerberos::Kerberos;
 pub use log::Ended;
 pub use programs::{OLDEST_VERSION, Programs};
-pub use server::{Options, PrivatePostgres, Shutdown};
+pub use server::{Follows, Options, PrivatePostgres, Shutdown};

@@ -15,8 +15,9 @@ use crate::{PostgresError, error::system};
 /// How many lines an error shows.
 const TAIL: usize = 30;
 
-/// What the server says when it accepts connections. Its language is set to this one.
-const READY: &str = "database system is ready to accept connections";
+/// What the server says when it accepts connections, as a replica the second. Its language is set to this one.
+const READY: [&str; 2] =
+    ["database system is ready to accept connections", "database system is ready to accept read-only connections"];
 
 /// Tells when the server has ended, for whatever reason.
 #[derive(Debug, Clone, Default)]
@@ -77,7 +78,7 @@ impl Ended {
 
     fn note(&self, line: String) {
         let mut state = self.state();
-        if line.contains(READY) {
+        if READY.iter().any(|ready| line.contains(ready)) {
             state.ready = true;
             self.0.1.notify_all();
         }

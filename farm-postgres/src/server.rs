@@ -72,6 +72,17 @@ impl Options {
     }
 }
 
+/// What a copy goes on with when it is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// It is as the original was when the copy was complete.
+    Nothing,
+    /// The server that its setting `primary_conninfo` names: it is a replica.
+    Primary,
+    /// What its settings `restore_command` and `recovery_target…` say: it is a restore to a point in time.
+    Archive,
+}
+
 /// How to stop a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shutdown {
@@ -159,6 +170,37 @@ impl PrivatePostgres {
         self.url(SUPERUSER, database)
     }
 
+    /// Copies the data while the server runs, with `pg_basebackup`, into the folder of another server, which [`start`](Self::start)
+    /// starts from there. `settings` go before those that are copied.
+    pub fn copy_to(&self, dir: &Path, follows: Follows, settings: &[(&str, &str)]) -> Result<(), PostgresError> {
+        let account = Account::choose()?;
+        account.own(dir)?;
+        let dir = fs_err::canonicalize(dir).map_err(system("cannot find the folder of the copy"))?;
+        let data = dir.join("data");
+        let program = programs_for(&self.dir.join("data"))?.path("pg_basebackup");
+        let output = account
+            .command(&program.display().to_string())
+            .args(["--checkpoint=fast", "--wal-method=stream", "--no-password", "--username", SUPERUSER, "--host"])
+            .arg(&self.dir)
+            .args(["--port", &self.port.to_string(), "--pgdata"])
+            .arg(&data)
+            .output()
+            .map_err(system("cannot run pg_basebackup"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(PostgresError::NotCopied { dir, said });
+        }
+        let text: String =
+            settings.iter().map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''"))).collect();
+        account.append(&data.join("postgresql.auto.conf"), text.as_bytes()).map_err(system("cannot write settings"))?;
+        let signal = match follows {
+            Follows::Nothing => return Ok(()),
+            Follows::Primary => "standby.signal",
+            Follows::Archive => "recovery.signal",
+        };
+        account.give(&data.join(signal), b"").map_err(system("cannot write the signal file"))
+    }
+
     /// Tells when the server has ended, so that whoever depends on it can start it again or end too. Of the run that goes
     /// on now: after a [`restart`](Self::restart) there is another.
     pub fn ended(&self) -> Ended {
@@ -232,6 +274,8 @@ impl PrivatePostgres {
         set("log_timezone", "UTC");
         set("logging_collector", "off");
         set("log_destination", "stderr");
+        // It compiles what is over in a moment, as long as tables have no statistics.
+        set("jit", "off");
         if !self.options.durable {
             for name in ["fsync", "synchronous_commit", "full_page_writes"] {
                 set(name, "off");

@@ -33,7 +33,8 @@ pub(crate) fn read(input: impl Read, limits: &Limits) -> Result<Envelope, Stop> 
     }
 }
 
-fn read_parts<R: Read>(input: &mut Take<R>, limits: &Limits) -> Result<Envelope, Stop> {
+/// Reads a package's headers; answers signature header, header, and whether the one vouches for the other.
+fn read_headers(input: &mut impl Read, limits: &Limits) -> Result<(Header, Header, bool), Stop> {
     read_lead(input)?;
     let signature = Header::read(input, Part::Signature, limits.header)?;
     let padding = signature.bytes().len().wrapping_neg() % 8;
@@ -42,6 +43,16 @@ fn read_parts<R: Read>(input: &mut Take<R>, limits: &Limits) -> Result<Envelope,
     }
     let header = Header::read(input, Part::Header, limits.header)?;
     let sealed = check_header(&signature, &header)?;
+    Ok((signature, header, sealed))
+}
+
+/// Reads a package no further than to the end of its header.
+pub(crate) fn read_header(mut input: impl Read, limits: &Limits) -> Result<Header, Stop> {
+    read_headers(&mut input, limits).map(|(_, header, _)| header)
+}
+
+fn read_parts<R: Read>(input: &mut Take<R>, limits: &Limits) -> Result<Envelope, Stop> {
+    let (signature, header, sealed) = read_headers(input, limits)?;
     let mut checks = payload_checks(&signature, &header)?;
     let covers_header = |check: &Check| check.algorithm == Algorithm::Md5;
     if !sealed && !checks.iter().any(covers_header) {

@@ -1,11 +1,13 @@
-//! `cargo bench -p farm-simulator`: a day of Fedora, 15,000 tasks on 300 slots, with the queue's own decisions.
+//! `cargo bench -p farm-simulator`: a day of Fedora, 15,000 tasks in 24 hours, with the queue's own decisions.
 //!
-//! `FARM_BENCH_SEED` (1) is what is drawn from; `FARM_BENCH_REBUILD` (12,500), `FARM_BENCH_PERSONS` (50), `FARM_BENCH_TASKS_EACH` (50) and
-//! `FARM_BENCH_BUILDERS` (75, of four slots each) say how much.
+//! `FARM_BENCH_SEED` (1) is what is drawn from; `FARM_BENCH_HOURS` (24), `FARM_BENCH_REBUILD` (12,500), `FARM_BENCH_PERSONS` (50) and
+//! `FARM_BENCH_TASKS_EACH` (50) say how much; how many builders there are follows.
 
 use std::time::Instant;
 
-use farm_simulator::{Built, Day, Percentiles, Plan, bound, build_time, day_of_fedora, makespan, simulate};
+use farm_simulator::{
+    Built, Day, Percentiles, Plan, bound, build_time, day_of_fedora, given, makespan, simulate, waits,
+};
 use farm_testing::TestDb;
 use farm_types::Class;
 
@@ -13,15 +15,16 @@ const HOUR: f64 = 3600.0;
 
 fn main() {
     let seed = number("SEED", 1);
-    let [rebuild, persons, tasks_each, builders] =
-        [("REBUILD", 12_500), ("PERSONS", 50), ("TASKS_EACH", 50), ("BUILDERS", 75)]
+    let [rebuild, persons, tasks_each, hours] =
+        [("REBUILD", 12_500), ("PERSONS", 50), ("TASKS_EACH", 50), ("HOURS", 24)]
             .map(|(name, usual)| u32::try_from(number(name, usual)).unwrap_or(u32::MAX));
-    let plan = day_of_fedora(seed, Day { rebuild, persons, tasks_each, builders });
+    let plan = day_of_fedora(seed, Day { hours: f64::from(hours), rebuild, persons, tasks_each });
     let db = TestDb::new();
     let begin = Instant::now();
     let built = simulate(&mut db.connect(), &plan);
     let took = begin.elapsed().as_secs_f64();
-    println!("a day of Fedora, seed {seed}: {} tasks on {} slots", plan.submissions.len(), builders * 4);
+    let slots: Vec<_> = plan.builders.iter().map(|b| format!("{} slots of {}", b.count * b.slots, b.arch)).collect();
+    println!("a day of Fedora, seed {seed}: {} tasks on {}", plan.submissions.len(), slots.join(" and "));
     report(&plan, &built);
     println!(
         "simulated in {took:.0} s: {:.1} ms a task, from submission to its end",
@@ -44,11 +47,16 @@ fn report(plan: &Plan, built: &[Built]) {
         (least - begin) / HOUR
     );
     for (class, who) in [(Class::Normal, "persons at work"), (Class::Background, "the mass rebuild")] {
-        let of_class = |built: &&Built| plan.submissions[built.submission].class == class;
-        let waited: Vec<_> = built.iter().filter(of_class).map(|built| built.started - built.submitted).collect();
+        let waited = waits(plan, built, class);
         if !waited.is_empty() {
             println!("  {who}: {} tasks waited {}", waited.len(), Percentiles::of(waited));
         }
+    }
+    for (arch, given) in given(plan, built) {
+        println!(
+            "  {arch}: while persons waited a slot became free every {:.1} s, {} in all; the rebuild got {} of them",
+            given.every, given.slots, given.background
+        );
     }
     let times =
         build_time(plan, built.iter().filter(|built| plan.submissions[built.submission].class == Class::Normal));

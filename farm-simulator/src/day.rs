@@ -5,35 +5,37 @@ use rand_distr::{Distribution as _, LogNormal};
 use crate::plan::{BuilderPlan, Plan, Submission, When};
 
 const HOUR: f64 = 3600.0;
+/// Of each builder.
+const SLOTS: u32 = 4;
 
 /// How large a day is.
 #[derive(Debug, Clone, Copy)]
 pub struct Day {
+    /// How many hours it has: as many builders work as can do in that time what there is to do, if none is ever idle.
+    pub hours: f64,
     /// Tasks of the mass rebuild.
     pub rebuild: u32,
     /// Persons at work.
     pub persons: u32,
     /// Tasks of each of them.
     pub tasks_each: u32,
-    /// Builders with four slots each; a fifth of them are for aarch64.
-    pub builders: u32,
 }
 
-/// A distribution's day: a mass rebuild is handed in at eight in the morning as background, of which nobody sorted the packages, and persons
-/// work from eight to five, each with some small builds at once now and then. How long packages take is known from before, more or less.
-/// Seconds count from midnight.
+/// A distribution's day: a mass rebuild is handed in at its beginning as background, of which nobody sorted the packages, and persons work
+/// from a third of it to seven tenths, as from eight to five, and hand in some small builds now and then. How long packages of the rebuild
+/// take is known from before, more or less.
 pub fn day_of_fedora(seed: u64, day: Day) -> Plan {
     let mut draw = StdRng::seed_from_u64(seed);
-    let mut plan = Plan {
-        builders: vec![
-            BuilderPlan { arch: "x86_64", count: day.builders - day.builders / 5, slots: 4 },
-            BuilderPlan { arch: "aarch64", count: day.builders / 5, slots: 4 },
-        ],
-        ..Plan::default()
-    };
+    let mut plan = Plan::default();
     rebuild(&mut plan, &mut draw, day);
     for person in 0..day.persons {
-        work(&mut plan, &mut draw, &format!("person{person}"), day.tasks_each);
+        work(&mut plan, &mut draw, &format!("person{person}"), day);
+    }
+    for arch in ["x86_64", "aarch64"] {
+        let here = plan.submissions.iter().filter(|submission| submission.platform.ends_with(arch));
+        let work: f64 = here.map(|submission| submission.seconds).sum();
+        let count = (work / (day.hours * HOUR * f64::from(SLOTS))).ceil().max(1.0);
+        plan.builders.push(BuilderPlan { arch, count: count as u32, slots: SLOTS });
     }
     plan
 }
@@ -48,7 +50,7 @@ fn rebuild(plan: &mut Plan, draw: &mut StdRng, day: Day) {
         let seconds = time.sample(draw).clamp(20.0, 4.0 * HOUR);
         plan.history.push((platform, package.clone(), seconds * otherwise.sample(draw)));
         plan.submissions.push(Submission {
-            when: When::At(8.0 * HOUR),
+            when: When::At(0.0),
             person: "release-engineer".to_owned(),
             class: Class::Background,
             platform,
@@ -58,23 +60,28 @@ fn rebuild(plan: &mut Plan, draw: &mut StdRng, day: Day) {
     }
 }
 
-/// One to eight builds at once, of two minutes or so each.
-fn work(plan: &mut Plan, draw: &mut StdRng, person: &str, tasks: u32) {
-    let time = LogNormal::new(f64::ln(120.0), 0.7).unwrap();
-    let mut left = tasks;
+/// Half of the times one build alone, and each further one at once in half of those, eight at the most; half take less than two minutes, one of a
+/// hundred more than a quarter of an hour.
+fn work(plan: &mut Plan, draw: &mut StdRng, person: &str, day: Day) {
+    let time = LogNormal::new(f64::ln(120.0), 0.9).unwrap();
+    let mut left = day.tasks_each;
     while left > 0 {
-        let at = draw.random_range(8.0..17.0) * HOUR;
-        let count = draw.random_range(1..=8).min(left);
+        let at = draw.random_range(8.0 / 24.0..17.0 / 24.0) * day.hours * HOUR;
+        let mut count = 1;
+        while count < 8.min(left) && draw.random_bool(0.5) {
+            count += 1;
+        }
         left -= count;
         for n in 0..count {
-            let platform = ["f13-x86_64", "f14-x86_64", "sl6-x86_64", "f14-aarch64"][draw.random_range(0..4)];
+            let platform =
+                ["f13-x86_64", "f14-x86_64", "f14-x86_64", "sl6-x86_64", "f14-aarch64"][draw.random_range(0..5)];
             plan.submissions.push(Submission {
                 when: When::At(at + f64::from(n)),
                 person: person.to_owned(),
                 class: Class::Normal,
                 platform,
                 package: format!("{person}-{}", draw.random_range(0..5)),
-                seconds: time.sample(draw).clamp(10.0, 1800.0),
+                seconds: time.sample(draw).clamp(10.0, HOUR),
             });
         }
     }

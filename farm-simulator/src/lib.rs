@@ -14,5 +14,5 @@ mod simulation;
 
 pub use day::{Day, day_of_fedora};
 pub use plan::{BuilderPlan, Plan, Submission, When};
-pub use report::{Percentiles, bound, build_time, makespan};
+pub use report::{Given, Percentiles, bound, build_time, given, makespan, waits};
 pub use simulation::{Built, simulate};

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use farm_types::Class;
+
 use crate::{Built, Plan};
 
 /// When the last task was built.
@@ -29,6 +31,45 @@ pub fn bound(plan: &Plan, built: &[Built]) -> f64 {
         }
     }
     latest
+}
+
+/// What the slots of an architecture were given to that became free while somebody at work waited for one.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Given {
+    /// How many there were.
+    pub slots: usize,
+    /// How many of them a background task got.
+    pub background: usize,
+    /// How many seconds went by from one to the next.
+    pub every: f64,
+}
+
+/// Who got the slots that became free while somebody waited who is not background, for each architecture.
+pub fn given(plan: &Plan, built: &[Built]) -> BTreeMap<&'static str, Given> {
+    let class = |built: &Built| plan.submissions[built.submission].class;
+    let mut given = BTreeMap::new();
+    for builder in &plan.builders {
+        let here =
+            |built: &&Built| plan.submissions[built.submission].platform.ends_with(&format!("-{}", builder.arch));
+        let begun: Vec<_> = built.iter().filter(here).collect();
+        let waits: Vec<_> = begun.iter().filter(|built| class(built) != Class::Background).collect();
+        let waited = |at: f64| waits.iter().any(|built| built.submitted < at && at <= built.started);
+        let mut of_arch = Given::default();
+        for pair in begun.windows(2).filter(|pair| waited(pair[1].started)) {
+            of_arch.slots += 1;
+            of_arch.background += usize::from(class(pair[1]) == Class::Background);
+            of_arch.every += pair[1].started - pair[0].started;
+        }
+        of_arch.every /= of_arch.slots.max(1) as f64;
+        given.insert(builder.arch, of_arch);
+    }
+    given
+}
+
+/// How long tasks of a class waited.
+pub fn waits(plan: &Plan, built: &[Built], class: Class) -> Vec<f64> {
+    let of_class = built.iter().filter(|built| plan.submissions[built.submission].class == class);
+    of_class.map(|built| built.started - built.submitted).collect()
 }
 
 /// The build time of each person among some of what was built.

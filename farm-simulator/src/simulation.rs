@@ -15,6 +15,9 @@ use crate::plan::{Plan, Submission, When};
 /// Longer than any simulation runs on a real clock: nobody renews.
 const LEASE_SECONDS: u32 = 86_400;
 
+/// After so many tasks the database is tidied: a day of real time would give autovacuum the time for it.
+const TIDY_EVERY: usize = 2500;
+
 /// What became of a submission, in seconds after the beginning.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Built {
@@ -85,6 +88,7 @@ struct Simulation<'a> {
     leases: HashMap<usize, LeaseKey>,
     followers: HashMap<usize, Vec<usize>>,
     built: Vec<Built>,
+    ended: usize,
 }
 
 impl<'a> Simulation<'a> {
@@ -109,6 +113,7 @@ impl<'a> Simulation<'a> {
             leases: HashMap::new(),
             followers: HashMap::new(),
             built: Vec::new(),
+            ended: 0,
         };
         for (index, submission) in plan.submissions.iter().enumerate() {
             match submission.when {
@@ -176,6 +181,10 @@ impl<'a> Simulation<'a> {
         testing::began_ago(self.conn, key.task, seconds);
         self.workers[worker].builder.finish(self.conn, &key, Outcome::Succeeded).unwrap();
         self.workers[worker].free += 1;
+        self.ended += 1;
+        if self.ended.is_multiple_of(TIDY_EVERY) {
+            testing::tidy(self.conn);
+        }
     }
 }
 

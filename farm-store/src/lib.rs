@@ -3,13 +3,14 @@
 //! A blob is whole or not there: it is written aside (*staged*), its digest compared, then made visible at once. It is
 //! never changed afterwards, so it can be read while others write, and written twice without harm.
 //!
-//! - [`Store::stage`] and [`Staged`]: an upload that arrives in pieces, over several connections if need be;
+//! - [`Store::stage`] and [`Staged`]: an upload that arrives in pieces, over several connections if need be; after
+//!   [`Store::suspend`] also at several hosts;
 //! - [`Store::commit`]: the staged bytes become a blob. When it returns, the blob survives a power cut;
 //! - [`Store::put_stream`]: both of them in one go;
 //! - [`Store::get`] and [`Blob`]: reading, verified;
 //! - [`StoreError`]: what may go wrong, and who can mend it.
 //!
-//! Layout of a folder (and of an S3 prefix, which has no `staging`):
+//! Layout of a folder (and of an S3 prefix, where `staging/<uuid>/` has the pieces of uploads that one connection did not complete):
 //!
 //! ```text
 //! blobs/ab/abcdef…    the blobs
@@ -25,6 +26,7 @@ mod config;
 mod digester;
 mod error;
 mod s3;
+mod shared;
 mod staged;
 mod staging;
 mod store;

@@ -1,6 +1,6 @@
 //! The S3 side: how the server is reached, and how a staged file gets there.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path as FilePath, sync::Arc, time::Duration};
+use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path as FilePath, sync::Arc, time::Duration};
 
 use object_store::{
     BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig, WriteMultipart,
@@ -52,20 +52,21 @@ fn key(file: &FilePath) -> Result<String, StoreError> {
     Ok(text.trim().to_owned())
 }
 
-/// Sends a file as one object. The server shows it whole or not at all.
+/// Sends a range of a file as one object. The server shows it whole or not at all.
 pub(crate) async fn upload(
     objects: &dyn ObjectStore,
     key: &Path,
     file: Arc<File>,
-    size: u64,
+    range: Range<u64>,
 ) -> object_store::Result<()> {
+    let size = range.end - range.start;
     if size <= PART_SIZE {
-        let payload = read_part(&file, 0, size).await?;
+        let payload = read_part(&file, range.start, size).await?;
         return objects.put(key, payload).await.map(drop);
     }
     let part_size = PART_SIZE.max(size.div_ceil(MAX_PARTS));
     let mut parts = WriteMultipart::new_with_chunk_size(objects.put_multipart(key).await?, usize_of(part_size));
-    let sent = send_parts(&mut parts, &file, size, part_size).await;
+    let sent = send_parts(&mut parts, &file, range, part_size).await;
     match sent {
         Ok(()) => parts.finish().await.map(drop),
         Err(e) => {
@@ -81,13 +82,13 @@ pub(crate) async fn upload(
 async fn send_parts(
     parts: &mut WriteMultipart,
     file: &Arc<File>,
-    size: u64,
+    range: Range<u64>,
     part_size: u64,
 ) -> object_store::Result<()> {
-    let mut at = 0;
-    while at < size {
+    let mut at = range.start;
+    while at < range.end {
         parts.wait_for_capacity(PARTS_AT_ONCE).await?;
-        let len = part_size.min(size - at);
+        let len = part_size.min(range.end - at);
         for bytes in read_part(file, at, len).await? {
             parts.put(bytes);
         }

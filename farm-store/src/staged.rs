@@ -78,6 +78,19 @@ impl Staged {
         self.len == 0
     }
 
+    /// Goes back: what came after so many bytes is to come once more. The sender decides where it goes on, as long as there is no gap.
+    pub async fn rewind(&mut self, len: u64) -> Result<(), StoreError> {
+        self.flush().await?;
+        if len < self.len {
+            let file = Arc::clone(&self.file);
+            let cut = spawn_blocking(move || file.set_len(len)).await.map_err(io::Error::from).and_then(|cut| cut);
+            cut.map_err(|e| self.error(0, e))?;
+            self.len = len;
+            self.digester = Digester::of_prefix(self.path.clone(), len);
+        }
+        Ok(())
+    }
+
     /// Adds bytes. They are in the file for certain only after [`Staged::flush`].
     pub async fn append(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         if bytes.is_empty() {
@@ -122,8 +135,13 @@ impl Staged {
         self.wait_for_writer().await
     }
 
-    /// Gives up the upload and removes what was staged.
-    pub async fn discard(mut self) -> Result<(), StoreError> {
+    /// The file, to read what was flushed.
+    pub(crate) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    /// Gives up the upload and removes what was staged here.
+    pub(crate) async fn discard(mut self) -> Result<(), StoreError> {
         self.remove().await
     }
 

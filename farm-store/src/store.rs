@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     Blob, BodyError, Staged, StoreConfig, StoreError, s3,
+    shared::{self, Shared},
     staging::{Locked, Staging, blocking},
 };
 
@@ -34,12 +35,12 @@ pub struct Store {
 }
 
 /// How staged bytes become a blob.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Landing {
     /// The staged file is in the store's folder: it is renamed.
     Rename,
-    /// It is sent to a server.
-    Upload,
+    /// It is sent to a server, where others learn of what is staged.
+    Upload(Shared),
 }
 
 /// What a listing tells of a blob.
@@ -61,7 +62,8 @@ impl Store {
             StoreConfig::S3(s3) => {
                 let name = format!("s3 {}/{}/{}", s3.endpoint, s3.bucket, s3.prefix);
                 let objects = Arc::new(PrefixStore::new(s3::client(s3)?, s3.prefix.as_str()));
-                Self::new(name, objects, spool.to_owned(), Landing::Upload)
+                let landing = Landing::Upload(Shared::new(Arc::clone(&objects) as Arc<dyn ObjectStore>));
+                Self::new(name, objects, spool.to_owned(), landing)
             }
         }
     }
@@ -89,17 +91,51 @@ impl Store {
     /// Begins an upload, or goes on with it: [`Staged::len`] says from where. Waits a moment for a connection that was
     /// receiving it until now, then fails with [`StoreError::InUse`].
     pub async fn stage(&self, id: Uuid) -> Result<Staged, StoreError> {
-        Ok(Staged::new(id, &self.name, self.staging.lock(id).await?))
+        let Landing::Upload(shared) = &self.landing else { return self.stage_here(id).await };
+        let mut locked = self.staging.lock(id).await?;
+        self.catch_up(shared, id, &mut locked).await?;
+        Ok(Staged::new(id, &self.name, locked))
     }
 
-    /// How many bytes of an upload are staged, also while it is being received. `None`: no such upload.
+    /// Ends a connection's part of an upload that is not complete: it can be gone on with by every process that has this store, on
+    /// whatever host. (A folder store is seen by all of them anyway.)
+    pub async fn suspend(&self, mut staged: Staged) -> Result<(), StoreError> {
+        staged.flush().await?;
+        let Landing::Upload(shared) = &self.landing else { return Ok(()) };
+        let (id, end) = (staged.id(), staged.len());
+        let put = async {
+            let start = shared::length(&shared.segments(id).await?);
+            if start < end { shared.put(id, staged.file(), start..end).await } else { Ok(()) }
+        };
+        put.await.map_err(|e| self.object_error(end, format!("share the upload {id} with other hosts"), e))
+    }
+
+    /// How many bytes of an upload are staged; of a folder store also while it is being received. `None`: no such upload.
     pub async fn staged_len(&self, id: Uuid) -> Result<Option<u64>, StoreError> {
-        self.staging.len(id).await
+        match (&self.landing, self.staging.len(id).await?) {
+            (Landing::Rename, here) => Ok(here),
+            (Landing::Upload(shared), here) => {
+                let segments = shared.segments(id).await.map_err(|e| self.upload_error(id, e))?;
+                let there = (!segments.is_empty()).then(|| shared::length(&segments));
+                Ok(here.max(there))
+            }
+        }
     }
 
     /// Removes staged uploads that got no byte for `idle`. Returns how many. (The janitor's; safe at any time.)
     pub async fn sweep_staged(&self, idle: Duration) -> Result<u64, StoreError> {
-        self.staging.sweep(idle).await
+        let mut swept = self.staging.sweep(idle).await?;
+        if let Landing::Upload(shared) = &self.landing {
+            let segments = shared.sweep(idle).await;
+            swept += segments.map_err(|e| self.object_error(0, "clear abandoned uploads away".to_owned(), e))?;
+        }
+        Ok(swept)
+    }
+
+    /// Forgets an upload: what was staged of it goes, here and for other hosts.
+    pub async fn forget(&self, id: Uuid) -> Result<(), StoreError> {
+        self.stage_here(id).await?.discard().await?;
+        self.forget_shared(id).await
     }
 
     /// Makes a blob of what was staged, whole or not at all. When it returns, the blob survives a power cut. It may be
@@ -108,23 +144,17 @@ impl Store {
     /// On failure what was staged is kept, to go on with it, except where no later byte can help (a wrong digest, too
     /// many bytes).
     pub async fn commit(&self, staged: Staged, expected: &Digest, size: u64) -> Result<(), StoreError> {
-        let actual = staged.len();
-        if actual > size {
-            staged.discard().await?;
-            return Err(StoreError::SizeMismatch { expected: size, actual });
+        let id = staged.id();
+        let landed = self.land(staged, expected, size).await;
+        let is_over = match &landed {
+            Ok(()) | Err(StoreError::DigestMismatch { .. }) => true,
+            Err(StoreError::SizeMismatch { expected, actual }) => actual > expected,
+            Err(_) => false,
+        };
+        if is_over {
+            self.forget_shared(id).await?;
         }
-        let (locked, digest) = staged.finish().await?;
-        if actual < size {
-            return Err(StoreError::SizeMismatch { expected: size, actual });
-        }
-        if digest != *expected {
-            self.remove_staged(&locked).await?;
-            return Err(StoreError::DigestMismatch { expected: *expected, actual: digest });
-        }
-        match self.landing {
-            Landing::Rename => self.rename(locked, expected).await,
-            Landing::Upload => self.upload(locked, expected).await,
-        }
+        landed
     }
 
     /// Receives a blob in one go: staged and committed, or nothing is left.
@@ -134,13 +164,13 @@ impl Store {
         E: Into<BodyError>,
     {
         let id = Uuid::new_v4();
-        let mut staged = self.stage(id).await?;
+        let mut staged = self.stage_here(id).await?;
         // Also when this future is dropped: nobody knows the id, so nobody could go on. After the commit there is nothing
         // to remove any more.
         let _remove = TempPath::try_from_path(self.staging.path(id))
             .map_err(|e| StoreError::io(&self.name, 0, "stage an upload", e))?;
         staged.append_stream(body, size).await?;
-        self.commit(staged, expected, size).await
+        self.land(staged, expected, size).await
     }
 
     /// The blob, to be read.
@@ -186,7 +216,7 @@ impl Store {
 
     /// Whether a blob could be written now: writes a few bytes, to the disk. For `/readyz`.
     pub async fn check(&self) -> Result<(), StoreError> {
-        let mut staged = self.stage(Uuid::new_v4()).await?;
+        let mut staged = self.stage_here(Uuid::new_v4()).await?;
         let written = async {
             staged.append(Bytes::from_static(b"writable\n")).await?;
             staged.flush().await
@@ -199,6 +229,31 @@ impl Store {
         let size = payload.content_length() as u64;
         let written = self.objects.put(&Path::from(WRITABLE), payload).await;
         written.map(drop).map_err(|e| self.object_error(size, format!("write to the store {self}"), e))
+    }
+
+    /// Stages what no other host knows or has to know of.
+    async fn stage_here(&self, id: Uuid) -> Result<Staged, StoreError> {
+        Ok(Staged::new(id, &self.name, self.staging.lock(id).await?))
+    }
+
+    async fn land(&self, staged: Staged, expected: &Digest, size: u64) -> Result<(), StoreError> {
+        let actual = staged.len();
+        if actual > size {
+            staged.discard().await?;
+            return Err(StoreError::SizeMismatch { expected: size, actual });
+        }
+        let (locked, digest) = staged.finish().await?;
+        if actual < size {
+            return Err(StoreError::SizeMismatch { expected: size, actual });
+        }
+        if digest != *expected {
+            self.remove_staged(&locked).await?;
+            return Err(StoreError::DigestMismatch { expected: *expected, actual: digest });
+        }
+        match self.landing {
+            Landing::Rename => self.rename(locked, expected).await,
+            Landing::Upload(_) => self.upload(locked, expected).await,
+        }
     }
 
     async fn rename(&self, locked: Locked, digest: &Digest) -> Result<(), StoreError> {
@@ -216,11 +271,35 @@ impl Store {
 
     async fn upload(&self, locked: Locked, digest: &Digest) -> Result<(), StoreError> {
         if self.size(digest).await? != Some(locked.len) {
-            s3::upload(&*self.objects, &key(digest), Arc::clone(&locked.file), locked.len)
+            s3::upload(&*self.objects, &key(digest), Arc::clone(&locked.file), 0..locked.len)
                 .await
                 .map_err(|e| self.object_error(locked.len, format!("send the blob {digest} to {self}"), e))?;
         }
         self.remove_staged(&locked).await
+    }
+
+    /// Fetches what other hosts have of an upload and this one has not.
+    async fn catch_up(&self, shared: &Shared, id: Uuid, locked: &mut Locked) -> Result<(), StoreError> {
+        let segments = shared.segments(id).await.map_err(|e| self.upload_error(id, e))?;
+        let len = shared::length(&segments);
+        if locked.len < len {
+            let fetched = shared.fetch(id, &segments, &locked.file, locked.len).await;
+            fetched
+                .map_err(|e| self.object_error(len, format!("fetch what other hosts have of the upload {id}"), e))?;
+            locked.len = len;
+        }
+        Ok(())
+    }
+
+    async fn forget_shared(&self, id: Uuid) -> Result<(), StoreError> {
+        match &self.landing {
+            Landing::Rename => Ok(()),
+            Landing::Upload(shared) => shared.remove(id).await.map_err(|e| self.upload_error(id, e)),
+        }
+    }
+
+    fn upload_error(&self, id: Uuid, source: object_store::Error) -> StoreError {
+        self.object_error(0, format!("look for the upload {id} in {self}"), source)
     }
 
     async fn remove_staged(&self, locked: &Locked) -> Result<(), StoreError> {

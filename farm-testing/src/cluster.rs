@@ -10,9 +10,11 @@ use std::{
 
 use diesel::{Connection as _, PgConnection, RunQueryDsl as _, sql_query};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness as _};
-use farm_postgres::{Kerberos, Options, PrivatePostgres, Shutdown};
+use farm_postgres::{Follows, Kerberos, Options, PrivatePostgres, Shutdown};
 
-use crate::{Realm, TestDb};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{DEADLINE, Realm, TestDb, eventually_blocking};
 
 /// A clone of this is what a test gets. Nobody may connect to it, as PostgreSQL copies only a database at rest.
 const TEMPLATE: &str = "farm_template";
@@ -78,6 +80,62 @@ impl Cluster {
         self.server().restart(how).unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// Begins a server of its own that follows this one, and waits until this one commits nothing that the replica has not written
+    /// down. That holds until somebody changes `synchronous_standby_names`.
+    pub fn synchronous_replica(&self) -> Arc<Self> {
+        let primary = format!("host={} port=5432 user=postgres application_name=replica", self.dir().display());
+        let replica = self.copy(Follows::Primary, &[("primary_conninfo", &primary)]);
+        let replica = Arc::new(Self::run(&replica, Options { temporary: true, ..Options::persistent() }));
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = 'replica'");
+        self.execute("SELECT pg_reload_conf()");
+        let streams = "SELECT 1 / count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        eventually_blocking("a synchronous replica", DEADLINE, || self.try_execute(streams).ok());
+        replica
+    }
+
+    /// Makes a primary of a replica, as whoever looks after the database does when the primary is gone.
+    pub fn promote(&self) {
+        self.execute("SELECT 1 / pg_promote(true, 60)::int");
+    }
+
+    /// Names this moment, so that a copy can be set back to it.
+    pub fn restore_point(&self, name: &str) {
+        self.execute(&format!("SELECT pg_create_restore_point('{name}')"));
+    }
+
+    /// A copy of the data as it is now, with other settings: the folder of a server that [`restored`](Self::restored) starts.
+    pub fn copy(&self, follows: Follows, settings: &[(&str, &str)]) -> PathBuf {
+        let dir = folder();
+        self.server().copy_to(&dir, follows, settings).unwrap_or_else(|error| panic!("{error}"));
+        dir
+    }
+
+    /// Starts a server on data that is there. Waits until it takes changes, if it is to come to that by itself.
+    pub fn restored(dir: &Path, options: Options) -> Arc<Self> {
+        let cluster = Self::run(dir, options);
+        let takes_changes = "SELECT 1 / (NOT pg_is_in_recovery())::int";
+        eventually_blocking("the end of the recovery", DEADLINE, || cluster.try_execute(takes_changes).ok());
+        Arc::new(cluster)
+    }
+
+    /// Kills every process of the server in this moment, as the end of its machine does.
+    pub fn kill(&self) {
+        let (data, ended) = (self.dir().join("data"), self.server().ended());
+        for entry in fs_err::read_dir("/proc").unwrap().flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+            if let Some(pid) = pid.filter(|_| fs_err::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == data))
+            {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        ended.wait();
+    }
+
+    /// How to connect as a role to the copy that this server has of a database of the one it was made from.
+    pub fn url_of(&self, role: &str, database: &TestDb) -> String {
+        self.url(role, database.name())
+    }
+
     /// The folder of the server: its data and its log.
     pub fn dir(&self) -> PathBuf {
         self.server().dir().to_owned()
@@ -108,11 +166,14 @@ impl Cluster {
     }
 
     fn start(options: Options) -> Self {
-        let dir = tempfile::Builder::new().prefix("farm-pg-").tempdir().unwrap().keep();
+        Self::run(&folder(), options)
+    }
+
+    fn run(dir: &Path, options: Options) -> Self {
         // Enough for many tests with pools side by side; little memory each.
         let options = options.set("max_connections", "400").set("shared_buffers", "32MB");
-        let server = PrivatePostgres::start(&dir, &options).unwrap_or_else(|error| {
-            let _ = fs_err::remove_dir_all(&dir);
+        let server = PrivatePostgres::start(dir, &options).unwrap_or_else(|error| {
+            let _ = fs_err::remove_dir_all(dir);
             panic!("no PostgreSQL for the tests: {error}")
         });
         Self { server: Mutex::new(server), template: OnceLock::new(), names: AtomicU32::new(1) }
@@ -138,6 +199,11 @@ impl Cluster {
     fn server(&self) -> MutexGuard<'_, PrivatePostgres> {
         self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A new folder for a server.
+fn folder() -> PathBuf {
+    tempfile::Builder::new().prefix("farm-pg-").tempdir().unwrap().keep()
 }
 
 fn kerberos(realm: &Realm, map: &[(&str, &str)]) -> Kerberos {

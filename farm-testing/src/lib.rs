@@ -3,6 +3,7 @@
 //! - [`TestDb`]: a database of its own per test, on a private PostgreSQL per test process;
 //! - [`Realm`]: a private Kerberos realm; [`in_environment`]: a test with an environment of its own;
 //! - [`Process`]: a program of the workspace, running;
+//! - [`S3Server`]: a real S3 server;
 //! - [`Spec`]: small source packages; [`platform`]: what to build them on;
 //! - [`eventually`]: waiting for what gives no sign.
 //!
@@ -19,6 +20,7 @@ mod platforms;
 mod process;
 mod programs;
 mod realm;
+mod s3;
 mod srpm;
 
 pub use cluster::Cluster;
@@ -30,6 +32,7 @@ pub use process::Process;
 pub use programs::program;
 pub use realm::Realm;
 pub use rustix::process::Signal;
+pub use s3::{S3Running, S3Server};
 pub use srpm::{Spec, srpm};
 
 use std::{path::PathBuf, time::Duration};

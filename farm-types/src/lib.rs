@@ -20,8 +20,8 @@ pub use ids::{ArtifactId, AttemptNumber, BuilderId, JobId, ParseIdError, PersonI
 pub use label::UnknownLabel;
 pub use lease::{LeaseKey, LeaseToken, ParseLeaseError};
 pub use names::{
-    BucketName, BuilderName, Condition, FileName, GroupName, JobKey, MacroName, MacroValue, NameError, PlatformName,
-    RepositoryName,
+    BucketName, BuilderName, Condition, FileName, FleetName, GroupName, JobKey, MacroName, MacroValue, NameError,
+    PlatformName, RepositoryName,
 };
 pub use outcome::{Cause, Outcome, Stage};
 pub use size::{ParseSizeError, Size};

@@ -70,6 +70,9 @@ name!(/// Name of a bucket.
 name!(/// Name of a builder, by custom its host name.
     BuilderName, "builder name",
     "it takes 1 to 50 small letters, digits, dots, dashes and underscores, beginning with a letter or digit", is_slug);
+name!(/// Name of a fleet: builders that may register themselves.
+    FleetName, "fleet name",
+    "it takes 1 to 50 small letters, digits, dots, dashes and underscores, beginning with a letter or digit", is_slug);
 name!(/// Name of a group of persons.
     GroupName, "group name",
     "it takes 1 to 50 small letters, digits, dots, dashes and underscores, beginning with a letter or digit", is_slug);

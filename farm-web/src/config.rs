@@ -14,6 +14,10 @@ const MAX_SOURCES: usize = 100;
 const LOGIN_SECONDS: u32 = 600;
 /// A working day and a half.
 const SESSION_SECONDS: u32 = 12 * 60 * 60;
+/// Short requests that are under way at once. More would only wait for each other.
+const MAX_REQUESTS: usize = 512;
+/// Downloads, uploads, and pages that follow something. Each costs a socket and some kilobytes.
+const MAX_STREAMS: usize = 4096;
 /// Connections to the database. A page needs one for some milliseconds.
 const POOL_SIZE: usize = 12;
 
@@ -57,6 +61,13 @@ pub struct Config {
     /// The most sources that a job may have.
     #[serde(default = "max_sources")]
     pub max_sources: usize,
+    /// How many short requests may be under way at once, of one address half of them; who comes then is asked to come again in some
+    /// seconds. 512 by default.
+    #[serde(default = "max_requests")]
+    pub max_requests: usize,
+    /// The same for what takes long: downloads, uploads, pages that follow something. 4096 by default.
+    #[serde(default = "max_streams")]
+    pub max_streams: usize,
     /// Where the publisher puts the repositories of buckets; none are served by default.
     #[serde(default)]
     pub repositories: Option<PathBuf>,
@@ -92,6 +103,14 @@ fn max_sources() -> usize {
     MAX_SOURCES
 }
 
+fn max_requests() -> usize {
+    MAX_REQUESTS
+}
+
+fn max_streams() -> usize {
+    MAX_STREAMS
+}
+
 impl farm_daemon::Config for Config {
     fn validate(&self) -> Vec<String> {
         let mut problems = self.http.problems();
@@ -111,6 +130,9 @@ impl farm_daemon::Config for Config {
         }
         if self.pool_size == 0 {
             problems.push("pool_size is 0: no page could ask the database".to_owned());
+        }
+        if self.max_requests == 0 || self.max_streams == 0 {
+            problems.push("max_requests or max_streams is 0: nobody could be served".to_owned());
         }
         if self.max_sources == 0 {
             problems.push("max_sources is 0: no job could be handed in".to_owned());

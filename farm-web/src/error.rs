@@ -10,12 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use farm_api::error::{ErrorBody, ErrorCode, Reason};
+use farm_daemon::http::retry_after;
 use farm_db::DbError;
 use farm_store::StoreError;
 use tracing::{error, warn};
-
-/// When to come again, in seconds, after 503.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("3");
 
 /// How a password is asked for (RFC 7617).
 const PASSWORD: HeaderValue = HeaderValue::from_static("Basic realm=\"farm\", charset=\"UTF-8\"");
@@ -66,7 +64,7 @@ impl AppError {
             [one] => one.message.clone(),
             many => format!("there are {} problems: {}", many.len(), sentences(many)),
         };
-        Self::Refused(ErrorBody { code: ErrorCode::Refused, message, reasons })
+        Self::Refused(ErrorBody { reasons, ..ErrorBody::new(ErrorCode::Refused, message) })
     }
 
     /// What the caller is told. What he is not told goes to the log here, and only here.
@@ -84,6 +82,10 @@ impl AppError {
                 warn!(%error, "a request has to wait for the database");
                 let message = "the farm cannot reach its database at the moment; nothing was lost, try again soon";
                 ErrorBody::new(ErrorCode::Unavailable, message)
+            }
+            // Who is many is not written down one by one: see farm_database_refused_total.
+            Self::Database(error @ DbError::Busy) => {
+                ErrorBody::new(ErrorCode::Unavailable, format!("{error}; nothing was lost, try again soon"))
             }
             Self::Store(error @ StoreError::Full { .. }) => {
                 error!(%error, "the store is full");
@@ -123,7 +125,7 @@ impl IntoResponse for AppError {
         let mut response = (status, Json(&body)).into_response();
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if body.code == ErrorCode::Unavailable {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after());
         }
         if asks {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, PASSWORD);

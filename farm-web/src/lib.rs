@@ -15,6 +15,7 @@ mod app;
 mod artifacts;
 mod buildroot;
 mod config;
+mod doors;
 mod error;
 mod extract;
 mod guard;

@@ -4,7 +4,14 @@ use axum::{Router, http::Uri, middleware};
 use farm_api::error::ErrorCode;
 use farm_daemon::http::health_routes;
 
-use crate::{App, access, api, artifacts, error::AppError, guard::guard, identity::identify, pages, repositories};
+use crate::{
+    App, access, api, artifacts,
+    doors::{Doors, admit},
+    error::AppError,
+    guard::guard,
+    identity::identify,
+    pages, repositories,
+};
 
 /// Everything that farm-web answers.
 pub fn router(app: App) -> Router {
@@ -22,6 +29,7 @@ pub fn router(app: App) -> Router {
         .fallback(nothing_here)
         .route_layer(middleware::from_fn_with_state(app.clone(), access::check))
         .layer(middleware::from_fn_with_state(app.clone(), identify))
+        .layer(middleware::from_fn_with_state(Doors::new(&app.config), admit))
         .with_state(app.clone())
         .merge(health)
         .layer(middleware::from_fn_with_state(app, guard))

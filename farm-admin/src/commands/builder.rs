@@ -10,9 +10,9 @@ use farm_db::{
     operator::{self, NewBuilder},
     read::{self, RegisteredBuilder},
 };
-use farm_types::{BuilderName, BuilderState, PlatformName};
+use farm_types::{BuilderName, BuilderState, FleetName, PlatformName};
 
-use super::{connect, operator_account, who};
+use super::{connect, fleet, operator_account, who};
 use crate::{farm::FarmArgs, output};
 
 /// How often to look whether a builder has finished.
@@ -23,6 +23,12 @@ pub(crate) enum BuilderCommand {
     /// Register a builder, or change a known one. It comes in with a token, which is printed once, to be put into its token
     /// file, or with the ticket of a principal
     Add(AddArgs),
+    /// Let builders register themselves whose principals match a pattern, or change what they may
+    Allow(fleet::AllowArgs),
+    /// List which builders may register themselves
+    Fleets,
+    /// Let none of a fleet register any more; those that are there finish what they have
+    Disallow { fleet: FleetName },
     /// List all builders
     List,
     /// Give a builder tasks (again), and forget what it spoilt
@@ -77,6 +83,9 @@ pub(crate) fn run(farm: &FarmArgs, command: BuilderCommand) -> anyhow::Result<()
     let mut waits = false;
     let (builder, state, reason) = match command {
         BuilderCommand::Add(args) => return add(&mut conn, &actor, &args),
+        BuilderCommand::Allow(args) => return fleet::allow(&mut conn, args),
+        BuilderCommand::Fleets => return fleet::list(farm, &mut conn),
+        BuilderCommand::Disallow { fleet } => return fleet::disallow(&mut conn, &fleet),
         BuilderCommand::Trust { in_a_row } => return trust(&mut conn, &actor, in_a_row),
         BuilderCommand::List => return list(farm, &read::registered_builders(&mut conn)?),
         BuilderCommand::Enable { builder } => (builder, BuilderState::Enabled, None),
@@ -148,8 +157,19 @@ fn list(farm: &FarmArgs, builders: &[RegisteredBuilder]) -> anyhow::Result<()> {
     if farm.json {
         return output::json(builders);
     }
-    let header =
-        ["BUILDER", "STATE", "ALIVE", "BUSY", "ARCHES", "VERSION", "LAST SEEN", "COMES IN WITH", "FROM", "MAY SERVE"];
+    let header = [
+        "BUILDER",
+        "STATE",
+        "ALIVE",
+        "BUSY",
+        "ARCHES",
+        "VERSION",
+        "LAST SEEN",
+        "COMES IN WITH",
+        "FROM",
+        "FLEET",
+        "MAY SERVE",
+    ];
     output::table(&header, &builders.iter().map(row).collect::<Vec<_>>());
     Ok(())
 }
@@ -173,6 +193,7 @@ fn row(registered: &RegisteredBuilder) -> Vec<String> {
         b.last_seen.map(output::time).unwrap_or_default(),
         output::list(&ways),
         registered.address.clone().unwrap_or_default(),
+        registered.fleet.as_ref().map(ToString::to_string).unwrap_or_default(),
         registered.platforms.as_deref().map(output::list).unwrap_or_default(),
     ]
 }

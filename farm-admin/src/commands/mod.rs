@@ -1,14 +1,17 @@
 //! What an operator does to a farm.
 
+pub(crate) mod after_restore;
 pub(crate) mod audit;
 pub(crate) mod bucket;
 mod build_limit;
 pub(crate) mod builder;
 pub(crate) mod check;
 pub(crate) mod doctor;
+pub(crate) mod fleet;
 pub(crate) mod grant;
 pub(crate) mod group;
 pub(crate) mod janitor;
+pub(crate) mod keep_audit;
 mod limit;
 pub(crate) mod migrate;
 pub(crate) mod platform;

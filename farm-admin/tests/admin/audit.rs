@@ -4,7 +4,7 @@ use diesel::{RunQueryDsl as _, sql_query};
 use farm_testing::TestDb;
 use serde_json::Value;
 
-use crate::support::{json, misused, on, printed};
+use crate::support::{json, misused, on, printed, refused};
 
 /// What one field of each line says.
 fn each(lines: &Value, field: &str) -> Vec<String> {
@@ -34,6 +34,18 @@ fn what_an_operator_did_is_told_in_its_order_with_who_and_to_what() {
     );
     assert_eq!(each(&json(on(&db).args(["audit", "--object", "bucket updates", "--json"])), "action"), ["put bucket"]);
     assert_eq!(json(on(&db).args(["audit", "--actor", "mallory", "--json"])), serde_json::json!([]));
+}
+
+#[test]
+fn how_long_the_audit_is_kept_is_said_and_is_in_it() {
+    let db = TestDb::new();
+    assert_eq!(printed(on(&db).arg("keep-audit")), "the audit is kept for ever\n");
+    let said = refused(on(&db).args(["keep-audit", "2"]));
+    assert!(said.contains("kept for 3 months at least"), "{said}");
+    let kept = "a line of the audit is kept for 24 months after its own\n";
+    assert_eq!(printed(on(&db).args(["keep-audit", "24"])), kept);
+    assert_eq!(printed(on(&db).arg("keep-audit")), kept);
+    assert_eq!(each(&json(on(&db).args(["audit", "--json"])), "action"), ["keep audit"]);
 }
 
 #[test]

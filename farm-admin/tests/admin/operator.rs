@@ -117,6 +117,31 @@ fn a_builder_with_a_principal_gets_no_token_unless_one_is_asked_for() {
 }
 
 #[test]
+fn a_fleet_is_allowed_listed_changed_and_disallowed() {
+    let db = TestDb::new();
+    let pattern = "builder/*.fleet.example.org@EXAMPLE.ORG";
+    let allow = |more: &[&str]| on(&db).args(["builder", "allow", "night", "--principals", pattern]).args(more).ok();
+    allow(&[]).unwrap();
+    allow(&["--slots", "2", "--builders", "30"]).unwrap();
+    let list = printed(on(&db).args(["builder", "fleets"]));
+    let row: Vec<_> = list.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row, ["night", pattern, "2", "0/30"]);
+    let listed = json(on(&db).args(["builder", "fleets", "--json"]));
+    assert_eq!((&listed[0]["principals"], &listed[0]["present"]), (&pattern.into(), &0.into()));
+    farm_db::testing::builder_of_a_fleet(&mut db.connect(), "builder/w1.fleet.example.org@EXAMPLE.ORG").unwrap();
+    let list = printed(on(&db).args(["builder", "list"]));
+    assert!(list.contains("w1.fleet.example.org") && list.contains("night"), "{list}");
+    let said = printed(on(&db).args(["builder", "disallow", "night"]));
+    assert_eq!(said, "nobody registers as one of night any more; 1 finish what they have and are given no more\n");
+    assert_eq!(refused(on(&db).args(["builder", "disallow", "night"])), "farm-admin: there is no fleet night\n");
+    let said = refused(on(&db).args(["builder", "allow", "night", "--principals", "builder/w1@*"]));
+    assert!(said.contains("“builder/w1@*” is no pattern for principals of builders"), "{said}");
+    let unknown = ["--principals", pattern, "--platforms", "nowhere-x86_64"];
+    let said = refused(on(&db).args(["builder", "allow", "night"]).args(unknown));
+    assert_eq!(said, "farm-admin: there is no platform nowhere-x86_64\n");
+}
+
+#[test]
 fn a_builder_that_could_not_come_in_or_takes_the_principal_of_another_is_refused() {
     let db = TestDb::new();
     let said = refused(on(&db).args(["builder", "add", "host1", "--no-token"]));

@@ -63,6 +63,56 @@ fn the_samples_of_all_daemons_are_good_configurations() {
     }
 }
 
+/// What `--check-config` of farm-builder says of a text.
+fn check_builder(text: &str) -> (bool, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let keytab = dir.path().join("farm-builder.keytab");
+    fs_err::write(&keytab, [5, 2]).unwrap();
+    fs_err::set_permissions(&keytab, std::fs::Permissions::from_mode(0o400)).unwrap();
+    let text = ["/etc/farm/keytabs/", "/run/farm/"]
+        .iter()
+        .fold(text.to_owned(), |text, folder| text.replace(folder, &format!("{}/", dir.path().display())));
+    let file = dir.path().join("farm-builder.toml");
+    fs_err::write(&file, text).unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_farm-admin"));
+    let output = check.args(["run", "builder", "--check-config", "--config"]).arg(file).output().unwrap();
+    (output.status.success(), said(&output))
+}
+
+#[test]
+fn the_configuration_in_the_role_for_a_fleet_is_good_when_it_is_filled_in() {
+    let template =
+        fs_err::read_to_string(deploy("fleet/ansible/roles/farm_builder/templates/farm-builder.toml.j2")).unwrap();
+    let filled = [
+        ("{{ ansible_managed }}", "managed"),
+        ("{{ farm_builder_hubs | to_json }}", r#"["https://hub.example.org:8001/"]"#),
+        ("{{ farm_builder_name | to_json }}", r#""w1.fleet.example.org""#),
+        ("{{ farm_builder_slots }}", "4"),
+        ("{{ farm_builder_deregister_on_exit | bool | to_json }}", "true"),
+        ("{{ farm_builder_settings }}", "drain_seconds = 60\n[limits]\nprocesses = 1000"),
+    ];
+    let text = filled.iter().fold(template, |text, (gap, value)| {
+        assert!(text.contains(gap), "{gap} is not in {text}");
+        text.replace(gap, value)
+    });
+    assert!(!text.contains("{{"), "{text}");
+    let (good, said) = check_builder(&text);
+    assert!(good, "{said}");
+}
+
+#[test]
+fn the_configuration_in_the_deployment_for_a_fleet_is_good_when_the_host_is_filled_in() {
+    let yaml = fs_err::read_to_string(deploy("fleet/kubernetes/builders.yaml")).unwrap();
+    let block = yaml.split_once("  farm-builder.toml: |\n").unwrap().1.lines();
+    let text: Vec<_> = block.map_while(|line| line.strip_prefix("    ")).collect();
+    let text = text.join("\n").replace("@HOST@", "farm-builder-1.fleet.example.org");
+    assert!(text.contains("deregister_on_exit = true"), "{text}");
+    let (good, said) = check_builder(&text);
+    assert!(good, "{said}");
+    let (good, said) = check_builder(&text.replace("slots = 2", "slots = 0"));
+    assert!(!good && said.contains("slots is 0"), "{said}");
+}
+
 #[test]
 fn the_samples_name_each_daemons_own_role_and_own_keytab() {
     for daemon in DAEMONS {

@@ -7,6 +7,7 @@ mod browser;
 mod chrome;
 mod curl;
 mod endings;
+mod fleet;
 mod keys;
 mod path;
 mod people;

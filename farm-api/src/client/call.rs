@@ -54,7 +54,6 @@ pub(super) struct Failure {
     pub(super) error: ClientError,
     /// Whether the server may have done what was asked.
     maybe_done: bool,
-    retry_after: Option<Duration>,
     /// Whether the server takes a Kerberos ticket for it.
     login: bool,
 }
@@ -175,7 +174,7 @@ impl<'t> Call<'t> {
             if tries >= self.tries || !self.repeat.allows(&failure) {
                 return Err(failure.error);
             }
-            tokio::time::sleep(pause(tries, failure.retry_after)).await;
+            tokio::time::sleep(pause(tries, failure.error.retry_after())).await;
         }
     }
 }
@@ -267,7 +266,7 @@ pub(super) fn bytestream(response: Response, idle: Duration) -> Bytestream {
 
 impl Failure {
     fn lasting(error: ClientError) -> Self {
-        Self { error, maybe_done: true, retry_after: None, login: false }
+        Self { error, maybe_done: true, login: false }
     }
 
     fn late(url: &str, limit: Duration) -> Self {
@@ -277,12 +276,7 @@ impl Failure {
 }
 
 pub(super) fn broken(url: &str, error: &reqwest::Error) -> Failure {
-    Failure {
-        maybe_done: !error.is_connect(),
-        error: ClientError::unreachable(url, error),
-        retry_after: None,
-        login: false,
-    }
+    Failure { maybe_done: !error.is_connect(), error: ClientError::unreachable(url, error), login: false }
 }
 
 /// What an answer that is no success means.
@@ -309,14 +303,14 @@ pub(super) async fn refusal(url: &str, asked: &str, response: Response) -> Failu
             ClientError::NotAllowed(Box::new(ErrorBody::new(ErrorCode::Forbidden, message)))
         }
         (Some(body), _) if status.is_server_error() || undone => {
-            ClientError::Unavailable { url: url.to_owned(), body: Box::new(body) }
+            ClientError::Unavailable { url: url.to_owned(), body: Box::new(body), retry_after }
         }
         (Some(body), _) => ClientError::Refused(Box::new(body)),
         (None, _) if passing => {
             let body = Box::new(ErrorBody::new(ErrorCode::Unavailable, format!("it answered {status}")));
-            ClientError::Unavailable { url: url.to_owned(), body }
+            ClientError::Unavailable { url: url.to_owned(), body, retry_after }
         }
         (None, _) => ClientError::BadAnswer { url: asked.to_owned(), why: format!("it answered {status}") },
     };
-    Failure { error, maybe_done: !undone, retry_after, login }
+    Failure { error, maybe_done: !undone, login }
 }

@@ -1,6 +1,6 @@
 //! Every way in which a call to a server of the farm can fail.
 
-use std::{error::Error, io};
+use std::{error::Error, io, time::Duration};
 
 use crate::error::{ErrorBody, ErrorCode};
 
@@ -23,13 +23,15 @@ pub enum ClientError {
         /// The reason at the bottom: `Connection refused`.
         why: String,
     },
-    /// The server is there and cannot do it now, by no fault of the caller: 500, 503, 507 and the like.
+    /// The server is there and cannot do it now: 429, 500, 503, 507 and the like.
     #[error("the farm at {url} cannot do that now: {}", body.message)]
     Unavailable {
         /// The server.
         url: String,
         /// What it said.
         body: Box<ErrorBody>,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
     },
     /// The server understood and refuses.
     #[error("{}", .0.message)]
@@ -74,12 +76,20 @@ impl ClientError {
         self.body().map(|body| body.code)
     }
 
+    /// When the server wants to be asked again, if it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Whether the same call may well succeed a little later.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Login { passing, .. } => *passing,
-            Self::Unavailable { body, .. } => body.code == ErrorCode::Unavailable,
+            Self::Unavailable { body, .. } => matches!(body.code, ErrorCode::Unavailable | ErrorCode::TooMany),
             _ => false,
         }
     }

@@ -56,7 +56,7 @@ enum Trouble {
     Login { why: String, passing: bool },
     NotAllowed(Box<ErrorBody>),
     Unreachable(String),
-    Unavailable(Box<ErrorBody>),
+    Unavailable(Box<ErrorBody>, Option<Duration>),
     BadAnswer(String),
 }
 
@@ -159,7 +159,7 @@ impl Trouble {
             Self::Login { why, passing } => ClientError::Login { url, why, passing },
             Self::NotAllowed(body) => ClientError::NotAllowed(body),
             Self::Unreachable(why) => ClientError::Unreachable { url, why },
-            Self::Unavailable(body) => ClientError::Unavailable { url, body },
+            Self::Unavailable(body, retry_after) => ClientError::Unavailable { url, body, retry_after },
             Self::BadAnswer(why) => ClientError::BadAnswer { url, why },
         }
     }
@@ -176,7 +176,7 @@ impl From<ClientError> for Trouble {
         match error {
             ClientError::NotAllowed(body) => Self::NotAllowed(body),
             ClientError::Unreachable { why, .. } => Self::Unreachable(why),
-            ClientError::Unavailable { body, .. } => Self::Unavailable(body),
+            ClientError::Unavailable { body, retry_after, .. } => Self::Unavailable(body, retry_after),
             ClientError::BadAnswer { why, .. } => Self::BadAnswer(why),
             other => Self::login(&other.to_string()),
         }
@@ -191,7 +191,8 @@ pub(super) fn asks_for_login(answer: &Response) -> bool {
 /// What a stream that cannot be sent twice ends with, when a new login was all that it lacked.
 pub(super) fn send_again(url: &str) -> ClientError {
     let message = "the login had expired and was renewed: send it again";
-    ClientError::Unavailable { url: url.to_owned(), body: Box::new(ErrorBody::new(ErrorCode::Unavailable, message)) }
+    let body = Box::new(ErrorBody::new(ErrorCode::Unavailable, message));
+    ClientError::Unavailable { url: url.to_owned(), body, retry_after: None }
 }
 
 /// What time it is for the server.

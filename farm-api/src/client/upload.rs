@@ -68,6 +68,12 @@ impl PeopleClient {
             if tries == TRIES {
                 return Err(error);
             }
+            // Behind a balancer the next answer may be another server's: this one has less of the file than we were told, and every
+            // server takes what begins no later than what it has.
+            if let Some(offset) = error.body().and_then(|body| body.offset).filter(|offset| *offset < at.offset) {
+                at.offset = offset;
+                continue;
+            }
             tokio::time::sleep(pause(tries, None)).await;
             at = match self.upload_status(id).await {
                 Ok(status) => status,

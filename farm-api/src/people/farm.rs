@@ -66,6 +66,10 @@ pub struct Builder {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub gone: Option<Timestamp>,
+    /// Since when it has left: it registered itself, and said that it goes or was silent for long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub left: Option<Timestamp>,
 }
 
 /// What is left of a builder's machine.

@@ -10,12 +10,15 @@ use farm_api::recipe::Recipe;
 
 use crate::common::platform;
 
-/// Runs rpmbuild in a chroot that is ready, and prints how long that took, in microseconds. (`--nocheck` it is not.)
+/// Runs rpmbuild in the chroot `$1`, in its folder `$3` and `$4` times, and prints how long that took, in microseconds. (`--nocheck` it is
+/// not.)
 const RPMBUILD: &str = r#"set -eu
 mount -t proc proc "$1/proc"; mount --bind /dev "$1/dev"
-rm -rf "$1/builddir/rpmbuild"
+rm -rf "$1/$3/rpmbuild"; mkdir -p "$1/$3"
 began=$EPOCHREALTIME
-chroot "$1" /usr/bin/env -i HOME=/builddir LANG=C.UTF-8 PATH=/usr/bin:/usr/sbin rpmbuild --rebuild /builddir/in.src.rpm > "$2" 2>&1
+for ((n = 0; n < $4; n++)); do
+    chroot "$1" /usr/bin/env -i HOME="/$3" LANG=C.UTF-8 PATH=/usr/bin:/usr/sbin rpmbuild --rebuild "$5" > "$2/$3.log" 2>&1
+done
 ended=$EPOCHREALTIME
 echo $(( ${ended/./} - ${began/./} ))"#;
 
@@ -64,12 +67,27 @@ impl Bare {
 
     /// `rpmbuild --rebuild` alone, in the chroot that the script has made.
     pub fn rpmbuild(&self) -> f64 {
+        self.rebuild("builddir", 1, "/builddir/in.src.rpm")
+    }
+
+    /// How much faster so many builds of a source are when two are made at once: what two slots could gain if a farm cost nothing.
+    pub fn two_over_one(&self, source: &Path, builds: usize) -> f64 {
+        std::fs::copy(source, self.root().join("builddir/small.src.rpm")).unwrap();
+        let lane = |name: &'static str, builds| self.rebuild(name, builds, "/builddir/small.src.rpm");
+        let one = lane("one", builds);
+        let two = std::thread::scope(|scope| {
+            ["one", "two"].map(|name| scope.spawn(move || lane(name, builds / 2))).map(|lane| lane.join().unwrap())
+        });
+        one / two[0].max(two[1])
+    }
+
+    fn rebuild(&self, folder: &str, times: usize, source: &str) -> f64 {
         for folder in ["proc", "dev"] {
             std::fs::create_dir_all(self.root().join(folder)).unwrap();
         }
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation=private", "--", "bash", "-c", RPMBUILD, "rpmbuild"]).arg(self.root());
-        let printed = run(command.arg(self.dir.join("log")));
+        let printed = run(command.arg(&self.dir).args([folder, &times.to_string(), source]));
         printed.trim().parse::<f64>().unwrap() / 1000.0
     }
 

@@ -76,10 +76,13 @@ async fn measure(dir: &std::path::Path, source: &std::path::Path, rounds: usize,
     let both = site.throughput(builds).await;
     memory = memory.max(two.memory());
 
+    let small = common::pack(dir, common::SMALL);
+    let ceiling = bare.two_over_one(&small, builds);
     let [script, rpmbuild, install] = [&script, &rpmbuild, &install].map(|times| median(times));
     let mock = mock::measure(dir, source);
     let mut table = Table::new(mock.is_some());
     table.note(format!("bare rpmbuild {rpmbuild:.0} ms; script from nothing {script:.0} ms, of it dnf for the dependencies {install:.0} ms"));
+    table.note(format!("two of bare rpmbuild at once over one, {builds} small builds: {ceiling:.2} x, which is what this machine can gain"));
     let limit = rpmbuild * WARM.0 + WARM.1;
     table.add(
         Row::ms("warm, layer cached: claim to finish", median(&warm), limit).beside(mock.as_ref().map(|it| it.warm)),

@@ -138,7 +138,9 @@ impl Board {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "leases cannot be renewed at the moment; builds go on");
-                    backoff.wait(&over).await;
+                    // A lease is worth more than what a hub asks for: it is renewed in time.
+                    let asked = error.retry_after().map(|asked| asked.min(every / 4));
+                    backoff.wait_as_asked(asked, &over).await;
                 }
             }
         }

@@ -55,6 +55,10 @@ pub struct Config {
     /// How long builds may go on when the builder is told to end; then they are given back. 20 by default.
     #[serde(default = "drain_seconds")]
     pub drain_seconds: u64,
+    /// Whether this builder is taken off the farm's list when it ends, if it registered itself: for machines that come and go. Not by
+    /// default.
+    #[serde(default)]
+    pub deregister_on_exit: bool,
     /// What each build may use up; see [`BuildLimits`](crate::BuildLimits). A platform or a job can lower it.
     #[serde(default)]
     pub limits: Limits,

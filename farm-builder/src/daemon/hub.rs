@@ -160,9 +160,9 @@ impl Hub {
         self.call(|hub| hub.post("hub/v1/status").json(&status).repeat(Repeat::Never).answer()).await
     }
 
-    /// Says that a successor takes over.
-    pub async fn leave(&self) -> Result<(), ClientError> {
-        let leave = Leave { instance: self.instance };
+    /// Says that a successor takes over, or that nobody does.
+    pub async fn leave(&self, for_good: bool) -> Result<(), ClientError> {
+        let leave = Leave { instance: self.instance, for_good };
         self.call(|hub| hub.post("hub/v1/leave").json(&leave).repeat(Repeat::Never).done()).await
     }
 
@@ -281,7 +281,7 @@ where
             _ => return Err(Setback::Refused(error)),
         }
         tracing::warn!(%error, "{what} has to wait");
-        if !backoff.wait(stop).await {
+        if !backoff.wait_as_asked(error.retry_after(), stop).await {
             return Err(Setback::Stopped);
         }
     }

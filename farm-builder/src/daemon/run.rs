@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use farm_api::client::ClientError;
+use farm_api::{client::ClientError, error::ErrorCode, hub::Welcome};
 use farm_daemon::{
     Backoff, CancellationToken, Supervisor,
     http::{self, HttpConfig},
@@ -69,14 +69,16 @@ pub async fn run_with<D: Driver>(driver: D, config: Config, shutdown: Cancellati
     standing.look(&config.thresholds, &config.data);
     let mut parts = Supervisor::new(shutdown.clone());
     parts.spawn("the signals", heed_signals(Arc::clone(&standing), shutdown.clone())?);
-    let Some(renew_every) = say_hello(&hub, &config, predecessor.is_some(), &shutdown).await? else { return Ok(()) };
+    let Some(welcome) = say_hello(&hub, &config, predecessor.is_some(), &shutdown).await? else { return Ok(()) };
+    let renew_every = Duration::from_secs(welcome.renew_seconds.max(1).into());
+    let slots = slots_to_fill(config.slots, &welcome);
     farm_daemon::ready(None);
     if let Some(line) = &mut predecessor {
         line.say_ready().await;
     }
 
     let (board, over) = (Board::new(), CancellationToken::new());
-    let slots = Arc::new(Slots::new(config.data.join("slots").join(config.name.as_str()), config.slots));
+    let slots = Arc::new(Slots::new(config.data.join("slots").join(config.name.as_str()), slots));
     let (serving, serves) = watch::channel(false);
     let (left_alone, alone) = watch::channel(predecessor.is_none());
     if let Some(line) = predecessor {
@@ -101,6 +103,7 @@ pub async fn run_with<D: Driver>(driver: D, config: Config, shutdown: Cancellati
             Ok(())
         }
     });
+    let leaves = config.deregister_on_exit.then(|| Arc::clone(&hub));
     let workshop = Arc::new(Workshop { config, hub, driver, spool: spool.path().to_owned() });
     let work = Work { workshop, board, slots, standing, alone, serves, shutdown };
     parts.spawn("the work", async move {
@@ -109,8 +112,37 @@ pub async fn run_with<D: Driver>(driver: D, config: Config, shutdown: Cancellati
         work.run().await
     });
     let ended = parts.wait().await;
+    if let Some(hub) = leaves {
+        leave_for_good(&hub).await;
+    }
     drop(spool);
     ended
+}
+
+/// How many slots there are: what the configuration says, and no more than the farm lets this builder have.
+fn slots_to_fill(ours: u32, welcome: &Welcome) -> u32 {
+    match welcome.slots {
+        Some(allowed) if allowed < ours => {
+            tracing::warn!("this builder would have {ours} slots, and the farm lets it have {allowed}");
+            allowed.max(1)
+        }
+        _ => ours,
+    }
+}
+
+/// Has this builder taken off the farm's list. It holds nothing any more.
+async fn leave_for_good(hub: &Hub) {
+    match timeout(LAST_WORDS, hub.leave(true)).await {
+        Ok(Ok(())) => tracing::info!("the farm knows that this builder has left"),
+        // A successor has our name.
+        Ok(Err(error)) if error.code() == Some(ErrorCode::Conflict) => tracing::info!("this builder stays: {error}"),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the farm could not be told that this builder has left; it will notice")
+        }
+        Err(_) => {
+            tracing::warn!("no hub answers, so the farm could not be told that this builder has left; it will notice")
+        }
+    }
 }
 
 /// Makes orders of signals.
@@ -198,24 +230,27 @@ pub async fn say_hello(
     config: &Config,
     successor: bool,
     shutdown: &CancellationToken,
-) -> anyhow::Result<Option<Duration>> {
+) -> anyhow::Result<Option<Welcome>> {
     let mut backoff = Backoff::default();
     loop {
         let hello = hub.hello(&config.name, &config.arches, config.slots, successor);
-        match shutdown.run_until_cancelled(hello).await {
+        let asked = match shutdown.run_until_cancelled(hello).await {
             None => return Ok(None),
             Some(Ok(welcome)) => {
                 tracing::info!(builder.id = %welcome.builder, builder.name = %config.name, slots = config.slots, "the hub knows us");
-                return Ok(Some(Duration::from_secs(welcome.renew_seconds.max(1).into())));
+                return Ok(Some(welcome));
             }
             Some(Err(
                 error @ (ClientError::Unreachable { .. }
                 | ClientError::Unavailable { .. }
                 | ClientError::Login { passing: true, .. }),
-            )) => tracing::warn!(%error, "waiting for the hub"),
+            )) => {
+                tracing::warn!(%error, "waiting for the hub");
+                error.retry_after()
+            }
             Some(Err(error)) => return Err(error).context("the hub does not take this builder"),
-        }
-        if !backoff.wait(shutdown).await {
+        };
+        if !backoff.wait_as_asked(asked, shutdown).await {
             return Ok(None);
         }
     }

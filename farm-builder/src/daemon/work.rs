@@ -37,6 +37,9 @@ const LAST_ANSWER: Duration = Duration::from_secs(3);
 /// has taken it.
 const KEEP: Duration = Duration::from_secs(5);
 
+/// Half of the time, a second, within which all builders of a hub that was away come back to it, each at a moment of its own.
+const COME_BACK: Duration = Duration::from_millis(500);
+
 /// How long the hub may take to hear that a successor takes over.
 const LEAVE: Duration = Duration::from_secs(10);
 
@@ -115,7 +118,7 @@ impl<D: Driver> Work<D> {
     /// Claims what fits into the free slots, until there is an order.
     async fn claim(&self, builds: &mut JoinSet<()>) -> anyhow::Result<()> {
         let (hub, slots, standing) = (&self.workshop.hub, &self.slots, &self.standing);
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(COME_BACK, Duration::from_secs(15));
         let mut keeps = None;
         loop {
             let can_take = async {
@@ -155,7 +158,7 @@ impl<D: Driver> Work<D> {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no tasks can be claimed at the moment");
-                    self.pause(backoff.next_delay()).await;
+                    self.pause(backoff.next_delay_of(error.retry_after())).await;
                 }
             }
             numbers::slots(slots.all(), slots.free());
@@ -205,7 +208,7 @@ impl<D: Driver> Work<D> {
         let successor = prepared.unwrap_or_else(|| Err(anyhow::anyhow!("this daemon was told to end")))?;
         // It wants to serve at the same address.
         let _ = timeout(LEAVE, self.serves.wait_for(|serves| !serves)).await;
-        let told = timeout(LEAVE, self.workshop.hub.leave()).await;
+        let told = timeout(LEAVE, self.workshop.hub.leave(false)).await;
         told.map_err(|_| anyhow::anyhow!("the hub does not answer"))?.context("the hub could not be told")?;
         self.slots.keep(false);
         successor.start(&self.shutdown).await

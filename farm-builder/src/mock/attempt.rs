@@ -4,9 +4,9 @@ use std::{collections::VecDeque, path::PathBuf};
 
 use farm_types::{Cause, Stage};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{asked, host::Host, repository, source::Source};
+use super::{asked, caches::Caches, host::Host, repository, source::Source};
 use crate::{
     driver::{BuildRequest, BuiltFile},
     native::{asked::out_of_the_ordinary, failure::End, record::Chroots, watch::Journal},
@@ -30,6 +30,10 @@ pub struct Attempt<'a> {
     pub repository: Option<PathBuf>,
     /// What is known of its chroots so far.
     pub chroots: Chroots,
+    /// Where mock keeps what it has of repositories: mock is asked beside the build.
+    pub asked: Option<AbortOnDropHandle<anyhow::Result<Caches>>>,
+    /// What it has answered.
+    pub known: Caches,
 }
 
 /// Names a chroot to mock.
@@ -108,6 +112,22 @@ impl Attempt<'_> {
         for line in isolation.into_iter().chain(out_of_the_ordinary(self.request)) {
             self.journal.say(&line).await;
         }
+    }
+
+    /// Where mock keeps what it has of repositories.
+    pub async fn caches(&mut self) -> Caches {
+        if let Some(asked) = self.asked.take() {
+            match asked.await.map_err(anyhow::Error::from).and_then(|found| found) {
+                Ok(caches) => self.known = caches,
+                Err(error) => {
+                    let why = format!(
+                        "the record has no digests and no repositories: mock does not say where its caches are: {error:#}"
+                    );
+                    self.journal.say(&why).await;
+                }
+            }
+        }
+        self.known.clone()
     }
 
     /// Whether the package's own scripts may use the network.

@@ -10,10 +10,11 @@ use anyhow::{Context as _, ensure};
 use farm_api::record::{BuildRecord, Tool};
 use farm_types::{Cause, Digest, PlatformName, Stage};
 use sha2::{Digest as _, Sha256};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     attempt::{Attempt, ChrootName},
+    caches::Caches,
     config::MockConfig,
     host::Host,
     isolation::Isolation,
@@ -139,6 +140,8 @@ impl MockDriver {
             journal,
             cancel,
             folder: folder.clone(),
+            asked: Some(AbortOnDropHandle::new(tokio::spawn(Caches::find(self.host.clone(), chroot.clone())))),
+            known: Caches::default(),
             chroot,
             ends: None,
             is_unclean: false,
@@ -169,8 +172,7 @@ impl MockDriver {
         Ok(ChrootName { config, config_dir: self.config.config_dir.clone(), extension })
     }
 
-    /// What to keep of an attempt, once it had a chroot. Its base is the configuration that mock made it by; which repositories that
-    /// names, mock alone knows.
+    /// What to keep of an attempt, once it had a chroot. Its base is the configuration that mock made it by.
     async fn record(
         &self,
         mut chroots: Chroots,

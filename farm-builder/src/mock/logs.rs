@@ -142,14 +142,15 @@ impl Logs {
             if lines.is_empty() {
                 continue;
             }
+            // Before the log's name is told: a stage that begins stands above what shows that it began.
+            if is_root {
+                lines = without_prefixes(&lines);
+                self.look_for_requirements(&lines, journal).await;
+            }
             let name = if is_root { "root.log" } else { "build.log" };
             if self.shown != name {
                 journal.say(&format!("from mock's {name}:")).await;
                 self.shown = name;
-            }
-            if is_root {
-                lines = without_prefixes(&lines);
-                self.look_for_requirements(&lines, journal).await;
             }
             for lines in by_scripts(lines) {
                 journal.take(lines).await.map_err(FollowError::Stop)?;

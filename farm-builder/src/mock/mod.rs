@@ -9,6 +9,7 @@
 
 mod asked;
 mod attempt;
+mod caches;
 mod config;
 mod driver;
 mod host;

@@ -63,7 +63,10 @@ impl<'a, 'b> Source<'a, 'b> {
         let host = self.attempt.host;
         let mut running = host.start(&arguments, &console).map_err(|error| self.internal("start mock", &error))?;
         let watched = self.watch(&mut running, &mut logs).await;
-        self.note_chroot(&folder).await;
+        // Whoever has told it to end does not wait.
+        if !matches!(watched, Err(End::Cancelled)) {
+            self.note_chroot(&folder).await;
+        }
         let code = match watched {
             Ok(code) => code,
             Err(end) => {
@@ -96,6 +99,12 @@ impl<'a, 'b> Source<'a, 'b> {
                 return;
             }
         };
+        let caches = attempt.caches().await;
+        let states = caches.states();
+        let listed = packages.clone();
+        let completed = tokio::task::spawn_blocking(move || caches.complete(packages)).await;
+        let packages = completed.unwrap_or_else(|_| listed.into_iter().map(|one| one.package).collect());
+        attempt.chroots.repositories = states;
         let source = u32::try_from(self.position).unwrap_or(u32::MAX);
         attempt.chroots.buildroots.retain(|buildroot| buildroot.source != source);
         attempt.chroots.buildroots.push(Buildroot { source, layers: Vec::new(), packages });

@@ -181,14 +181,25 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Runs a step of the farm's own: what stops it is the farm's fault.
+    /// Whether packages may be installed that nobody but this job answers for: what it has built so far, and what it names itself.
+    pub fn brings_packages(&self) -> bool {
+        self.has_results || !self.request.repositories.is_empty()
+    }
+
+    /// The clock for what the package does.
+    fn clock(&self) -> Clock {
+        Clock { ends: self.ends, silence: self.request.limits.silence_timeout, cancel: self.cancel.clone() }
+    }
+
+    /// Runs a step of the farm's own: what stops it is the farm's fault, unless it is what packages of the job's own do.
     pub async fn step(&mut self, order: &Order) -> Result<Answer, End> {
-        let clock = farm_clock(self.cancel);
+        let is_its_own = self.brings_packages() && order.runs_packages();
+        let clock = if is_its_own { self.clock() } else { farm_clock(self.cancel) };
         match self.cell.run(order, self.journal, &clock).await {
             Ok(StepEnd::Answer(Answer::Broken(why))) => Err(self.fault(Cause::Chroot, why)),
             Ok(StepEnd::Answer(answer)) => Ok(answer),
             Ok(StepEnd::Stopped(Stop::Cancelled)) => Err(End::Cancelled),
-            Ok(StepEnd::Stopped(stop @ (Stop::Timeout | Stop::Silent))) => {
+            Ok(StepEnd::Stopped(stop @ (Stop::Timeout | Stop::Silent))) if !is_its_own => {
                 Err(self.fault(Cause::Chroot, format!("a step of the farm was ended: {stop:?}")))
             }
             // The packages that it installs are the ones that the build asks for.
@@ -204,8 +215,7 @@ impl Attempt<'_> {
             true => order,
             false => Order::All([vec![order], rest].concat()),
         };
-        let limits = &self.request.limits;
-        let clock = Clock { ends: self.ends, silence: limits.silence_timeout, cancel: self.cancel.clone() };
+        let clock = self.clock();
         self.journal.begin(script == Script::Build);
         match self.cell.run(&order, self.journal, &clock).await {
             Ok(StepEnd::Answer(Answer::All(mut answers))) if !answers.is_empty() => {
@@ -213,7 +223,7 @@ impl Attempt<'_> {
                 self.ran(first, answers)
             }
             Ok(StepEnd::Answer(answer)) => self.ran(answer, Vec::new()),
-            Ok(StepEnd::Stopped(stop)) => Err(End::stopped(self.journal, stop, limits)),
+            Ok(StepEnd::Stopped(stop)) => Err(End::stopped(self.journal, stop, &self.request.limits)),
             Err(error) => Err(self.fault(Cause::Internal, error.to_string())),
         }
     }

@@ -4,14 +4,13 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::PoisonError,
     time::Duration,
 };
 
 use farm_api::record::Usage;
 use sha2::{Digest as _, Sha256};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::UnixStream,
     process::Child,
     sync::Mutex,
     time::{Instant, sleep},
@@ -19,14 +18,16 @@ use tokio::{
 
 use super::{
     files::beside,
-    helper::{Helpers, StepEnd, child_of, reap},
+    helper::{Helpers, StepEnd, reap},
+    holder::{Held, Line, hold},
+    spare::Started,
     watch::{Clock, Journal, Stop},
 };
 use crate::{
-    cgroup::{self, Cgroup, Cgroups, GroupLimits},
+    cgroup::{self, Cgroup, Cgroups, Entrance, GroupLimits},
     driver::BuildLimits,
     isolation::{self, Isolation},
-    sandbox::{Answer, Bounds, Errand, Order, Scratch, Use},
+    sandbox::{Answer, Bounds, Order, Scratch, Use},
 };
 
 /// The folder for what is written, in the build's own.
@@ -82,7 +83,7 @@ impl Locks {
             build: None,
         };
         let memory = match hold(helpers, order).await {
-            Ok((mut holder, line, _)) => {
+            Ok(Held { mut holder, line, .. }) => {
                 drop(line);
                 reap(&mut holder).await.map(|_| ()).map_err(|error| error.to_string())
             }
@@ -115,6 +116,8 @@ pub struct Cell<'a> {
     holder: Child,
     /// The process whose namespaces steps enter.
     inner: u32,
+    /// A helper in them that was started ahead.
+    first: std::sync::Mutex<Option<Started>>,
     line: Mutex<Line>,
     /// What guards what.
     pub isolation: Isolation,
@@ -138,11 +141,12 @@ impl<'a> Cell<'a> {
             .map(|groups| make_group(groups, &record, helpers, folder, limits))
             .transpose()?;
         let order = Order::Hold { folder: folder.join(SCRATCH), scratch, build: Some(folder.to_owned()) };
-        let (holder, line, inner) = hold(helpers, order).await?;
+        let Held { holder, line, inner, first } = hold(helpers, order).await?;
         let groups = locks.groups.as_ref().map(Cgroups::kind).map_err(String::as_str);
         let mut isolation = Isolation::native(groups, scratch, network);
         isolation.lacks.extend(locks.memory.as_ref().err().cloned());
-        Ok(Self { helpers, limits, group, record, holder, inner, line: Mutex::new(line), isolation })
+        let (line, first) = (Mutex::new(line), std::sync::Mutex::new(first));
+        Ok(Self { helpers, limits, group, record, holder, inner, first, line, isolation })
     }
 
     /// Runs a step in it.
@@ -206,14 +210,18 @@ impl<'a> Cell<'a> {
         self.group.as_ref().map_or(0, Cgroup::refused_processes)
     }
 
-    /// Puts a helper into the build's group.
-    pub fn admit(&self, process: u32) -> io::Result<()> {
-        self.group.as_ref().map_or(Ok(()), |group| group.add(process))
+    /// How a helper comes into the build's group, if there is one.
+    pub fn entrance(&self) -> io::Result<Option<Entrance<'_>>> {
+        self.group.as_ref().map(Cgroup::entrance).transpose()
     }
 
-    /// The process whose user and mount namespaces steps enter.
-    pub fn inner(&self) -> u32 {
-        self.inner
+    /// A helper in the user and mount namespaces of the build.
+    pub async fn helper(&self) -> io::Result<Started> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match first {
+            Some(first) => Ok(first),
+            None => self.helpers.start(Some(self.inner)).await,
+        }
     }
 
     /// What processes of the build inherit.
@@ -253,15 +261,19 @@ impl<'a> Cell<'a> {
     }
 
     /// Ends everything in it and answers what the build used up.
-    pub async fn close(mut self) -> Usage {
+    pub async fn close(self) -> Usage {
         let usage = self.group.as_ref().map_or_else(Usage::default, |group| Usage {
             peak_memory_bytes: group.peak_memory_bytes(),
             cpu_milliseconds: group.cpu_milliseconds(),
             written_bytes: group.written_bytes(),
         });
         drop(self.line);
-        if let Err(error) = reap(&mut self.holder).await {
-            tracing::warn!(%error, "the holder of a build's namespaces does not end");
+        // Where no step was begun.
+        let first = self.first.into_inner().unwrap_or_else(PoisonError::into_inner).map(|(first, _)| first);
+        for mut helper in first.into_iter().chain([self.holder]) {
+            if let Err(error) = reap(&mut helper).await {
+                tracing::warn!(%error, "a helper that holds a build's namespaces does not end");
+            }
         }
         if let Some(group) = self.group {
             match tokio::task::spawn_blocking(|| group.remove()).await {
@@ -303,44 +315,6 @@ enum Measured {
     Broken(io::Error),
 }
 
-/// The line to a holder. A question whose answer nobody waited for is answered all the same, before the next one.
-#[derive(Debug)]
-struct Line {
-    socket: BufReader<UnixStream>,
-    /// Questions without an answer.
-    open: u32,
-    /// The beginning of an answer.
-    begun: Vec<u8>,
-}
-
-impl Line {
-    fn new(socket: UnixStream) -> Self {
-        Self { socket: BufReader::new(socket), open: 0, begun: Vec::new() }
-    }
-
-    async fn ask(&mut self) -> io::Result<Answer> {
-        self.socket.write_all(b"\n").await?;
-        self.open += 1;
-        loop {
-            let answer = self.next().await?;
-            self.open -= 1;
-            if self.open == 0 {
-                return Ok(answer);
-            }
-        }
-    }
-
-    /// The next answer. When it is dropped before its time, what has come already is kept.
-    async fn next(&mut self) -> io::Result<Answer> {
-        self.socket.read_until(b'\n', &mut self.begun).await?;
-        if self.begun.is_empty() {
-            return Err(io::Error::other("the holder of the build's namespaces is gone"));
-        }
-        let line = std::mem::take(&mut self.begun);
-        Ok(serde_json::from_slice(&line)?)
-    }
-}
-
 /// Removes the control group that an earlier life has left, as its record says, and the record.
 pub fn remove_group(build: &Path) -> io::Result<()> {
     let record = beside(build, "cgroup");
@@ -366,31 +340,4 @@ fn make_group(
     fs_err::write(record, folders.join("\n"))?;
     let (memory_bytes, processes, cpu_weight) = (limits.memory_bytes, limits.processes, limits.cpu_weight);
     groups.make(&name, &GroupLimits { memory_bytes, processes, cpu_weight })
-}
-
-/// Starts a helper that stays, and answers it with the process whose namespaces can be entered.
-async fn hold(helpers: &Helpers, order: Order) -> io::Result<(Child, Line, u32)> {
-    let errand = Errand { order, bounds: Bounds::default() };
-    let (mut holder, mut socket) = helpers.start(None).await?;
-    let begun = async {
-        helpers.greet(&mut holder, &mut socket, &errand, None).await?;
-        let inner = child_of(holder.id())?;
-        let mut line = Line::new(socket);
-        match line.next().await? {
-            Answer::Done => Ok((line, inner)),
-            Answer::Broken(why) => Err(io::Error::other(why)),
-            other => Err(io::Error::other(format!("unexpected answer {other:?}"))),
-        }
-    };
-    match begun.await {
-        Ok((line, inner)) => Ok((holder, line, inner)),
-        Err(error) => {
-            let mut said = String::new();
-            let _ = holder.kill().await;
-            if let Some(mut log) = holder.stderr.take() {
-                let _ = log.read_to_string(&mut said).await;
-            }
-            Err(io::Error::other(format!("{error} {said}").trim().to_owned()))
-        }
-    }
 }

@@ -75,7 +75,7 @@ impl NativeDriver {
             helpers_folder(&config.data.join(folder), ids.root)?;
         }
         let data = fs_err::canonicalize(&config.data)?;
-        let helpers = Helpers { executable: config.helper, ids, data };
+        let helpers = Helpers { executable: config.helper, ids, data, spare: Arc::default() };
         let stock = Arc::new(Stock::new(helpers.clone(), config.cache_bytes, config.room));
         stock.clean().await?;
         let locks = Locks::find(&helpers).await;

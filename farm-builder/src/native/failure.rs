@@ -48,6 +48,10 @@ impl End {
             Stop::LogTooLarge => {
                 (Cause::OutputTooLarge, format!("the log grew beyond the limit of {} bytes", limits.log_bytes))
             }
+            Stop::AnswerTooLong => {
+                let message = "the build made more files, or installed more packages, than can be listed";
+                (Cause::OutputTooLarge, message.to_owned())
+            }
             Stop::OutOfMemory => {
                 (Cause::OutOfMemory, format!("the build needed more memory than {}", Size(limits.memory_bytes)))
             }

@@ -5,11 +5,12 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
     path::PathBuf,
     process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, Interest},
     net::UnixStream,
     process::{Child, Command},
 };
@@ -17,9 +18,13 @@ use tokio::{
 use super::{
     cell::Cell,
     ids::IdMap,
+    spare::Spare,
     watch::{Clock, FollowError, Journal, Stop},
 };
-use crate::sandbox::{ARGUMENT, Answer, Errand, Order, Reply};
+use crate::{
+    cgroup::Entrance,
+    sandbox::{ARGUMENT, Answer, Errand, Order, Reply, send_doors},
+};
 
 /// The longest answer.
 const ANSWER_BYTES: u64 = 16 << 20;
@@ -36,6 +41,8 @@ pub struct Helpers {
     pub ids: IdMap,
     /// Its working directory.
     pub data: PathBuf,
+    /// One that is started ahead.
+    pub spare: Arc<Spare>,
 }
 
 /// How a step ended.
@@ -62,14 +69,17 @@ impl Helpers {
         journal: &mut Journal,
         clock: &Clock,
     ) -> io::Result<StepEnd> {
-        let (mut child, mut socket) = self.start(cell.map(Cell::inner)).await?;
+        let (mut child, mut socket) = match cell {
+            Some(cell) => cell.helper().await?,
+            None => Spare::take(self).await?.outer,
+        };
         let mut log = child.stderr.take().ok_or_else(|| io::Error::other("the helper has no log"))?;
         let errand = Errand { order: order.clone(), bounds: cell.map(Cell::bounds).unwrap_or_default() };
         let kills = cell.map_or(0, Cell::kills);
         let work = async {
             self.greet(&mut child, &mut socket, &errand, cell).await.map_err(FollowError::Io)?;
             let follow = journal.follow(&mut log, clock.silence);
-            let answer = async { read_answer(&mut socket).await.map_err(FollowError::Io) };
+            let answer = read_answer(&mut socket);
             // Side by side, since a long answer waits for its reader while the log waits for the helper's end. A silent helper
             // that does not end does not answer either.
             tokio::try_join!(follow, answer).map(|((), answer)| answer)
@@ -114,7 +124,16 @@ impl Helpers {
             }
         };
         let child = command
-            .args(["--mount", "--propagation=private", "--pid", "--fork", "--mount-proc", "--ipc", "--uts"])
+            // What is mounted in the namespaces of another later on is seen here, too, and nothing of the host's or of ours elsewhere.
+            .args([
+                "--mount",
+                &format!("--propagation={}", if inside.is_some() { "slave" } else { "private" }),
+                "--pid",
+                "--fork",
+                "--mount-proc",
+                "--ipc",
+                "--uts",
+            ])
             .args(["--", "/proc/self/fd/0", ARGUMENT])
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -141,9 +160,15 @@ impl Helpers {
         if socket.read_exact(&mut [0; 1]).await.is_err() {
             return Ok(());
         }
-        if let Some(cell) = cell {
-            cell.admit(child_of(child.id())?)?;
-        }
+        let doors = match cell.map(Cell::entrance).transpose()?.flatten() {
+            None => Vec::new(),
+            Some(Entrance::Doors(doors)) => doors,
+            Some(Entrance::ByNumber(group)) => {
+                group.add(child_of(child.id())?)?;
+                Vec::new()
+            }
+        };
+        let _ = socket.async_io(Interest::WRITABLE, || send_doors(&*socket, &doors)).await;
         let mut line = serde_json::to_vec(errand)?;
         line.push(b'\n');
         let _ = socket.write_all(&line).await;
@@ -180,13 +205,15 @@ async fn breached(cell: Option<&Cell<'_>>, kills: u64) -> Stop {
 }
 
 /// Reads the answer; `None` if the helper died without one.
-async fn read_answer(socket: &mut UnixStream) -> io::Result<Option<Reply>> {
+async fn read_answer(socket: &mut (impl AsyncRead + Unpin)) -> Result<Option<Reply>, FollowError> {
     let mut line = Vec::new();
-    BufReader::new(socket.take(ANSWER_BYTES)).read_until(b'\n', &mut line).await?;
-    if line.is_empty() {
-        return Ok(None);
+    let read = BufReader::new(socket.take(ANSWER_BYTES)).read_until(b'\n', &mut line).await;
+    match read.map_err(FollowError::Io)? {
+        0 => Ok(None),
+        // It is as long as the lists in it, of packages and files, which are a build's to make long.
+        _ if line.len() as u64 == ANSWER_BYTES => Err(FollowError::Stop(Stop::AnswerTooLong)),
+        _ => serde_json::from_slice(&line).map(Some).map_err(|error| FollowError::Io(error.into())),
     }
-    Ok(Some(serde_json::from_slice(&line)?))
 }
 
 /// Waits for the end of a helper whose socket is closed, and so for the end of all that it started.
@@ -198,5 +225,27 @@ pub async fn reap(child: &mut Child) -> io::Result<ExitStatus> {
             child.kill().await?;
             child.wait().await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_long_is_no_fault_of_the_helpers() {
+        let answer = |length: usize| {
+            let answer = Answer::Inventory("x".repeat(length));
+            let mut line = serde_json::to_vec(&Reply { answer, usage: Default::default() }).unwrap();
+            line.push(b'\n');
+            line
+        };
+        let all = usize::try_from(ANSWER_BYTES).unwrap();
+        let read = read_answer(&mut answer(all).as_slice()).await;
+        assert!(matches!(read, Err(FollowError::Stop(Stop::AnswerTooLong))), "{read:?}");
+        let read = read_answer(&mut answer(all - 1000).as_slice()).await.unwrap();
+        assert!(matches!(read, Some(Reply { answer: Answer::Inventory(_), .. })));
+        assert!(matches!(read_answer(&mut [].as_slice()).await, Ok(None)));
+        assert!(matches!(read_answer(&mut b"{\n".as_slice()).await, Err(FollowError::Io(_))));
     }
 }

@@ -61,8 +61,7 @@ impl Attempt<'_> {
         }
         // What the attempt has built so far, or a repository of its own has, may be what is needed: then nothing is known before dnf
         // was asked.
-        let has_own = self.has_results || !self.request.repositories.is_empty();
-        let wish = (!has_own).then(|| self.shelf().join("wishes").join(digest(needs).to_string()));
+        let wish = (!self.brings_packages()).then(|| self.shelf().join("wishes").join(digest(needs).to_string()));
         let Some(wish) = wish else { return self.make_layer(label, needs, None).await };
         if let Some(layer) = self.recall(&wish).await? {
             return Ok(Granted::Layer(layer));
@@ -125,6 +124,10 @@ impl Attempt<'_> {
                 Answer::Layer(Layered::Nothing) => Some(Layer { path: None, _used: None }),
                 Answer::Layer(Layered::Known(name)) => self.take(&name).await?.inspect(|_| numbers::layer("solved")),
                 Answer::Layer(Layered::Made(Some(name))) => Some(self.publish(&making, &name).await?),
+                Answer::Layer(Layered::Spoilt(why)) => {
+                    let why = format!("what is needed leaves a chroot that cannot be used: {why}");
+                    return Err(self.failed(Cause::Dependencies, why));
+                }
                 Answer::Layer(Layered::Made(None)) => {
                     self.tell(&making).await;
                     Some(Layer { path: Some(making), _used: None })
@@ -148,22 +151,13 @@ impl Attempt<'_> {
         let is_own = |name: &String| self.request.repositories.iter().any(|repository| repository.name == *name);
         let platforms = self.request.platform.for_base().repositories.into_iter().map(|repository| repository.name);
         let shared = platforms.filter(|name| !is_own(name)).collect();
-        let clock = farm_clock(self.cancel);
-        // What comes over the network goes into one cache, and dnf's own locks do not work across process namespaces.
-        let _lock = match dnf.network {
-            true => {
-                let cache = self.tree.join("cache");
-                Some(self.trees.locks.lock(&self.helpers.data, &cache, self.journal, &clock).await?)
-            }
-            false => None,
-        };
         self.journal.begin(false);
         self.step(&Order::MakeLayer(LayerOrder {
             tree: self.tree.clone(),
             shelf: self.shelf(),
             making: making.to_owned(),
             package: package.to_owned(),
-            only_platform: results.is_none() && self.request.repositories.is_empty(),
+            only_platform: !self.brings_packages(),
             shared,
             results,
             dnf,

@@ -125,11 +125,16 @@ impl Attempt<'_> {
 fn repository(cache: &Path, name: &str) -> Option<RepositoryState> {
     let offers = trees::downloaded(cache, name).and_then(fs_err::read);
     let offers = offers.inspect_err(|error| tracing::warn!(%error, "the record lacks a repository")).ok()?;
-    Some(RepositoryState {
+    Some(repository_state(name, &offers))
+}
+
+/// What a repository offers, by the top of its metadata.
+pub fn repository_state(name: &str, repomd: &[u8]) -> RepositoryState {
+    RepositoryState {
         name: name.to_owned(),
-        digest: Digest::from_bytes(Sha256::digest(&offers).into()),
-        revision: revision(&String::from_utf8_lossy(&offers)),
-    })
+        digest: Digest::from_bytes(Sha256::digest(repomd).into()),
+        revision: revision(&String::from_utf8_lossy(repomd)),
+    }
 }
 
 /// The revision that the top of a repository's metadata names.

@@ -84,7 +84,10 @@ impl<'a, 'b> Source<'a, 'b> {
         let layers = self.chroot.layer.iter().filter(|layer| shared(layer)).filter_map(|layer| layer.file_name());
         let layers = layers.map(|name| name.to_string_lossy().into_owned()).collect();
         let inventories = self.attempt.inventories;
-        let packages = inventories.of(self.attempt, &self.chroot, same.as_deref()).await?;
+        let packages = match inventories.of(self.attempt, &self.chroot, same.as_deref()).await {
+            Ok(packages) => packages,
+            Err(end) => return Err(self.whose(end).await),
+        };
         self.attempt.note_buildroot(self.position, layers, packages.to_vec());
         match &self.attempt.request.like {
             Some(like) => self.attempt.check_like(like, &packages),
@@ -207,8 +210,41 @@ impl<'a, 'b> Source<'a, 'b> {
         let network = self.attempt.request.uses_network();
         let (arguments, narrow) = (self.attempt.arguments(), machine(&self.attempt.request.platform).is_some());
         let order = Order::Run { chroot: self.chroot.clone(), script, source, network, arguments, narrow };
-        let Ran { code, rest } = self.attempt.run_script(order, script, rest).await?;
+        let Ran { code, rest } = match self.attempt.run_script(order, script, rest).await {
+            Ok(ran) => ran,
+            // Nothing of the package's has run before that.
+            Err(end) if script == Script::Source => return Err(end),
+            Err(end) => return Err(self.whose(end).await),
+        };
         Ok((if (100..128).contains(&code) || code > 228 { code - 100 } else { code }, rest))
+    }
+
+    /// Whose fault it is that something cannot be done in the chroot: if a program can be started in a new one over the base tree alone,
+    /// that of what was installed or done here since.
+    async fn whose(&mut self, end: End) -> End {
+        let End::Fault(error) = end else { return end };
+        if error.cause != Cause::Chroot {
+            return End::Fault(error);
+        }
+        let (cause, what) = match &self.chroot.layer {
+            Some(_) => (Cause::Dependencies, "what is needed leaves a chroot that cannot be used"),
+            None => (Cause::Build, "the build leaves a chroot that cannot be used"),
+        };
+        let end = self.attempt.failed(cause, format!("{what}: {}", error.message));
+        let changes = self.attempt.folder.join(SCRATCH).join(format!("bare-{}", self.label));
+        let order = Order::Run {
+            chroot: Chroot { tree: self.chroot.tree.clone(), layer: None, changes },
+            script: Script::Probe,
+            source: None,
+            network: self.attempt.request.uses_network(),
+            arguments: Vec::new(),
+            narrow: machine(&self.attempt.request.platform).is_some(),
+        };
+        match self.attempt.run_script(order, Script::Probe, Vec::new()).await {
+            Ok(Ran { code: 0, .. }) => end,
+            Err(End::Cancelled) => End::Cancelled,
+            _ => End::Fault(error),
+        }
     }
 
     /// The order to pick packages out of the chroot, in which nothing runs any more.

@@ -33,6 +33,8 @@ pub enum Stop {
     LogTooLarge,
     /// It needed too much memory.
     OutOfMemory,
+    /// What there is to say of what it made has no end.
+    AnswerTooLong,
     /// It wrote too much.
     DiskFull,
     /// It made too many files.

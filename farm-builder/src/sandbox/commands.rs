@@ -2,11 +2,14 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read as _},
     ops::{Deref, DerefMut},
     os::{
         fd::{AsFd, AsRawFd},
-        unix::process::{CommandExt, ExitStatusExt},
+        unix::{
+            fs::PermissionsExt as _,
+            process::{CommandExt, ExitStatusExt},
+        },
     },
     path::Path,
     process::{Command, ExitStatus, Stdio},
@@ -54,6 +57,10 @@ const ROOT_RIGHTS: [&str; 10] = [
 
 /// Bytes that dnf has for temporary files, in memory: half a gibibyte.
 const TEMPORARY: &str = "536870912";
+
+/// The longest list of what is installed: of twenty thousand packages. As a part of an answer it is six times as long at the most, see
+/// `ANSWER_BYTES` in `native/helper.rs`.
+const LIST_BYTES: u64 = 2 << 20;
 
 /// What of /proc is about the host and not about the build.
 const MASKED: [&str; 25] = [
@@ -133,6 +140,10 @@ pub fn show_proc(command: &mut Command, place: &Path) -> anyhow::Result<()> {
     command.arg("--proc").arg(place);
     for name in MASKED {
         let Ok(meta) = std::fs::symlink_metadata(Path::new("/proc").join(name)) else { continue };
+        // What only root of the host may read needs no mount over it, which costs its time.
+        if meta.permissions().mode() & 0o077 == 0 {
+            continue;
+        }
         command.arg("--ro-bind").arg(if meta.is_dir() { &folder } else { &file }).arg(place.join(name));
     }
     Ok(())
@@ -237,16 +248,28 @@ pub fn run(command: &mut Command) -> anyhow::Result<i32> {
     Ok(code(status))
 }
 
+/// Runs a program that lists what packages have made to its end; answers how that was and what it printed, if that is no list without end.
+pub fn list(command: &mut Command) -> anyhow::Result<(ExitStatus, Vec<u8>)> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start bwrap")?;
+    let mut text = Vec::new();
+    if let Some(output) = child.stdout.take() {
+        output.take(LIST_BYTES + 1).read_to_end(&mut text)?;
+    }
+    if text.len() as u64 > LIST_BYTES {
+        child.kill()?;
+        child.wait()?;
+        anyhow::bail!("a list of what is installed has more than {LIST_BYTES} bytes");
+    }
+    Ok((child.wait()?, text))
+}
+
 /// How a program ended, as [`run`] answers it.
 pub fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
-/// Removes a folder. By `rm`, which gets along with trees of any depth.
-pub fn remove(path: &Path) -> anyhow::Result<()> {
-    if path.symlink_metadata().is_err() {
-        return Ok(());
-    }
+/// Removes a folder by `rm`, which gets along with trees of any depth.
+pub fn rm(path: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("rm");
     command.args(["-rf", "--one-file-system", "--"]).arg(path);
     to_log(&mut command)?;
@@ -257,8 +280,17 @@ pub fn remove(path: &Path) -> anyhow::Result<()> {
 
 /// Copies a folder to a new name.
 pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    cp("-a", from, to)
+}
+
+/// The same, but its files are links to those that are there.
+pub fn link(from: &Path, to: &Path) -> anyhow::Result<()> {
+    cp("-al", from, to)
+}
+
+fn cp(how: &str, from: &Path, to: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("cp");
-    command.args(["-a", "--"]).arg(from).arg(to);
+    command.args([how, "--"]).arg(from).arg(to);
     to_log(&mut command)?;
     let exit = run(&mut command)?;
     anyhow::ensure!(exit == 0, "cannot copy {}: cp ended with {exit}", from.display());

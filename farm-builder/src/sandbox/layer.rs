@@ -11,8 +11,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Answer, LayerOrder, Layered,
-    commands::remove,
     dnf::{Call, Outcome, Plan, forget_results},
+    fetched::Turn,
+    removal::remove,
     scene::{Scene, folder},
 };
 
@@ -45,14 +46,29 @@ pub fn make(order: &LayerOrder) -> anyhow::Result<Answer> {
         _ if !went_on => return Ok(Answer::Layer(Layered::Nothing)),
         _ => {}
     }
+    // From here on, what cannot be done is what scriptlets have made of the chroot.
+    match finish(&scene, &call, order, plan.is_some(), name) {
+        Ok(layered) => Ok(Answer::Layer(layered)),
+        Err(error) => Ok(Answer::Layer(Layered::Spoilt(format!("{error:#}")))),
+    }
+}
+
+/// Writes down what a layer has and takes away what it was made with.
+fn finish(
+    scene: &Scene,
+    call: &Call<'_>,
+    order: &LayerOrder,
+    is_planned: bool,
+    name: Option<Digest>,
+) -> anyhow::Result<Layered> {
     let packages = difference(&order.tree, call.list(Some(OURS))?)?;
     if packages.is_empty() {
-        return Ok(Answer::Layer(Layered::Nothing));
+        return Ok(Layered::Nothing);
     }
     // A dnf that does not tell its plan: what is installed names the layer. It was listed after scriptlets ran, and so is only as
     // good as the repositories are.
     let name = match name {
-        None if plan.is_none() && order.only_platform => Some(digest(&order.tree, packages.iter().map(String::as_str))),
+        None if !is_planned && order.only_platform => Some(digest(&order.tree, packages.iter().map(String::as_str))),
         _ => name,
     };
     fs_err::write(order.making.join("packages"), packages.join("\n") + "\n")?;
@@ -60,39 +76,46 @@ pub fn make(order: &LayerOrder) -> anyhow::Result<Answer> {
     scene.hide("chroot")?;
     remove(&order.making.join("work"))?;
     remove(&order.making.join("cache"))?;
-    Ok(Answer::Layer(Layered::Made(name)))
+    Ok(Layered::Made(name))
 }
 
 /// Lets dnf install, unless it turns out that what it would come to is there already.
 fn install(scene: &Scene, call: &Call<'_>, order: &LayerOrder, package: &[PathBuf]) -> anyhow::Result<Outcome> {
-    let cache = order.tree.join("cache");
     let goes_on = |plan: &Plan| !plan.is_empty() && name_of(order, plan).is_none_or(|name| !is_there(order, &name));
-    let changes = order.making.join("cache");
+    let (cache, changes) = (order.tree.join("cache"), order.making.join("cache"));
     if !order.dnf.network {
         scene.show_writable(&cache, &changes, "cache")?;
         return call.run_planned(false, &["install"], package, goes_on);
     }
-    if order.dnf.passing {
-        // What comes from a repository of this build's own is kept for no other.
-        scene.show_writable(&cache, &changes, "cache")?;
-        let outcome = call.run_planned(true, &["--quiet", "--downloadonly", "install"], package, goes_on)?;
-        let exit =
-            if outcome.exit == 0 && outcome.went_on { call.run(false, &["install"], package)? } else { outcome.exit };
-        return Ok(Outcome { exit, ..outcome });
-    }
-    // What is downloaded serves the other builds, too.
-    scene.show(&cache, "cache")?;
-    let outcome = call.run_planned(true, &["--quiet", "--downloadonly", "install"], package, goes_on)?;
-    let mut exit = outcome.exit;
-    if exit == 0 && outcome.went_on {
-        // What scriptlets do to the cache does not come back.
-        scene.show_writable(&cache, &changes, "cache")?;
-        exit = call.run(false, &["install"], package)?;
-    }
-    if order.results.is_some() {
+    let fetch = || call.run_planned(true, &["--quiet", "--downloadonly", "install"], package, goes_on);
+    // Beside the layer, whose size counts.
+    let links = order.making.with_file_name("fetched");
+    remove(&links)?;
+    let turn = Turn::wait(&cache)?;
+    let outcome = if order.dnf.passing {
+        // What comes from a repository of this build's own is kept for no other, and none waits for it.
+        turn.link(&cache, &links)?;
+        drop(turn);
+        scene.show_writable(&links, &changes, "cache")?;
+        fetch()?
+    } else {
+        // What is fetched serves the other builds, too.
+        scene.show(&cache, "cache")?;
+        let outcome = fetch()?;
         scene.hide("cache")?;
-        forget_results(&cache)?;
-    }
+        turn.link(&cache, &links)?;
+        if order.results.is_some() {
+            forget_results(&cache)?;
+        }
+        drop(turn);
+        // What scriptlets do to the cache does not come back.
+        scene.show_writable(&links, &changes, "cache")?;
+        outcome
+    };
+    let goes_on = outcome.exit == 0 && outcome.went_on;
+    let exit = if goes_on { call.run(false, &["install"], package)? } else { outcome.exit };
+    scene.hide("cache")?;
+    remove(&links)?;
     Ok(Outcome { exit, ..outcome })
 }
 

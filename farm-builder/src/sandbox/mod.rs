@@ -12,11 +12,14 @@
 mod collect;
 mod commands;
 mod dnf;
+mod doors;
+mod fetched;
 mod hold;
 mod layer;
 mod machine;
 mod names;
 mod order;
+mod removal;
 mod scene;
 mod seccomp;
 mod steps;
@@ -29,13 +32,17 @@ use std::{
 };
 
 use anyhow::Context as _;
-use nix::sys::{
-    prctl,
-    resource::{Resource, setrlimit},
-    signal::Signal,
+use nix::{
+    mount::{MsFlags, mount},
+    sys::{
+        prctl,
+        resource::{Resource, setrlimit},
+        signal::Signal,
+    },
 };
 
 pub(crate) use collect::collect_from;
+pub(crate) use doors::send as send_doors;
 pub use order::{
     Answer, Bounds, Chroot, Collect, Collection, Dnf, Errand, LayerOrder, Layered, Order, Reply, Scratch, Script, Use,
 };
@@ -73,8 +80,15 @@ fn serve() -> anyhow::Result<()> {
     close_fds::set_fds_cloexec(3, &[]);
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core files")?;
     let socket = UnixStream::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    // So that whoever is in our namespaces already sees what is mounted for a build.
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>)
+        .context("cannot share mounts with helpers in the same namespaces")?;
     // The daemon waits for this before it locks us in and says what to do.
     (&socket).write_all(b"\n").context("cannot greet the daemon")?;
+    if !doors::enter(&socket).context("cannot go into the control group of the build")? {
+        // It was started ahead and is not needed.
+        return Ok(());
+    }
     let Errand { order, bounds } = read_errand(&socket)?;
     if let Order::Hold { folder, scratch, build } = order {
         return hold::hold(&socket, &folder, scratch, build.as_deref());

@@ -171,6 +171,11 @@ pub struct Use {
 }
 
 impl Order {
+    /// Whether programs of the packages that are installed run in it as the chroot's root.
+    pub fn runs_packages(&self) -> bool {
+        matches!(self, Self::MakeLayer(_) | Self::Inventory { .. })
+    }
+
     /// Whether it is for a 32-bit machine.
     pub fn narrow(&self) -> bool {
         match self {
@@ -301,6 +306,8 @@ pub enum Layered {
     Known(Digest),
     /// It is made. Without a name it is the attempt's own.
     Made(Option<Digest>),
+    /// The packages are installed, and have left a chroot that cannot be used.
+    Spoilt(String),
 }
 
 /// What was picked out of a chroot.

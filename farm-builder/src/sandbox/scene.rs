@@ -56,7 +56,7 @@ impl Scene {
     fn overlay(&self, lower: &[&Path], changes: &Path, name: &str) -> anyhow::Result<PathBuf> {
         let (upper, work, target) = (changes.join("upper"), changes.join("work"), self.path(name));
         // A new one each time: the kernel refuses one that a `volatile` mount has used.
-        super::commands::remove(&work)?;
+        super::removal::remove(&work)?;
         for folder_to_make in [&upper, &work, &target] {
             folder(folder_to_make)?;
         }

@@ -17,9 +17,10 @@ use nix::{
 
 use super::{
     Answer, Bounds, Chroot, Dnf, Order, Script, collect,
-    commands::{build_user, chroot_root, copy, on_scene, remove, run},
+    commands::{build_user, chroot_root, copy, list, on_scene, run},
     dnf::{Call, FIRST_RPMDB},
     layer, machine, names,
+    removal::remove,
     scene::{self, Scene, folder},
 };
 
@@ -99,14 +100,16 @@ fn refresh(cache: &Path, dnf: &Dnf) -> anyhow::Result<Answer> {
 
 fn make_tree(making: &Path, metadata: Option<&Path>, packages: &[String], dnf: &Dnf) -> anyhow::Result<Answer> {
     let scene = Scene::new()?;
-    let (root, cache) = (making.join("root"), making.join("cache"));
-    folder(&root)?;
+    let (nothing, cache) = (scene.path("empty"), making.join("cache"));
+    folder(&nothing)?;
+    folder(making)?;
     match metadata {
         Some(metadata) => copy(metadata, &cache)?,
         None => folder(&cache)?,
     }
     scene.show(&cache, "cache")?;
-    let root = scene.show(&root, "chroot")?;
+    // Over nothing, as an overlay waits for no disk: rpm's database does, hundreds of times.
+    let root = scene.show_writable(&nothing, making, "chroot")?;
     let packages: Vec<PathBuf> = packages.iter().map(PathBuf::from).collect();
     let exit = Call { scene: &scene, dnf, rpmdb: FIRST_RPMDB }.install(&packages)?;
     if exit != 0 {
@@ -121,6 +124,9 @@ fn make_tree(making: &Path, metadata: Option<&Path>, packages: &[String], dnf: &
         .context("the platform's rpm has its database at a path that is not UTF-8")?;
     let packages = Call { scene: &scene, dnf, rpmdb: &rpmdb }.list(None)?;
     fs_err::write(making.join("packages"), packages.join("\n") + "\n")?;
+    scene.hide("chroot")?;
+    fs_err::rename(making.join("upper"), making.join("root"))?;
+    remove(&making.join("work"))?;
     fs_err::write(making.join("size"), layer::bytes_in(&making.join("root"))?.to_string())?;
     Ok(Answer::Exit(0))
 }
@@ -161,9 +167,9 @@ fn run_script(
 
 fn inventory(chroot: &Chroot) -> anyhow::Result<Answer> {
     let root = Scene::new()?.chroot(chroot)?;
-    let listed = chroot_root(&root, INVENTORY)?.stdout(Stdio::piped()).output().context("cannot start bwrap")?;
-    anyhow::ensure!(listed.status.success(), "the rpm of the chroot cannot list what is installed; the log says why");
-    Ok(Answer::Inventory(String::from_utf8_lossy(&listed.stdout).into_owned()))
+    let (status, text) = list(&mut *chroot_root(&root, INVENTORY)?)?;
+    anyhow::ensure!(status.success(), "the rpm of the chroot cannot list what is installed; the log says why");
+    Ok(Answer::Inventory(String::from_utf8_lossy(&text).into_owned()))
 }
 
 fn index(folder: &Path) -> anyhow::Result<Answer> {

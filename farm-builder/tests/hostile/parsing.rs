@@ -33,3 +33,9 @@ async fn a_spec_that_needs_all_memory_when_it_is_read_gets_no_more_than_a_build_
     Attack::new("parse-memory").fails(Cause::OutOfMemory, Stage::Source).await;
     Attack::new("parse-macro").fails(Cause::OutOfMemory, Stage::Source).await;
 }
+
+#[tokio::test]
+async fn a_package_that_keeps_its_own_next_step_from_beginning_has_failed_by_itself() {
+    let built = Attack::new("locked-out").fails(Cause::Build, Stage::Dependencies).await;
+    assert!(built.log.contains("Can't chdir to /builddir"), "{}", built.log);
+}

@@ -1,14 +1,15 @@
 //! Packages of a repository whose scriptlets mean harm. They run as root of the chroot.
 
-use std::{fs, net::TcpListener, path::Path, process::Command};
+use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
 
 use farm_api::recipe::Repository;
+use farm_testing::DEADLINE;
 use farm_types::{Cause, Stage};
 use tempfile::TempDir;
 
 use crate::{
-    common::{Build, Built, driver, groups_of, mounts_with, processes_with},
-    support::{bounds_builds_as_a_whole, lines, mark, small, spec},
+    common::{Build, Built, driver, groups_of, mounts_with, processes_with, shared_data},
+    support::{bounds_builds_as_a_whole, lines, mark, nothing_is_left, small, spec},
 };
 
 /// A repository with the package `evil`, whose `%post` does this.
@@ -33,10 +34,8 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Builds what requires it. The base tree has no part in it, so that of the other tests is used.
-async fn build(repository: &TempDir, id_mark: &str) -> Built {
-    let mut build = Build::new("mini12", &[&spec("requires-evil", &[])]).limits(small);
-    build.request.platform.repositories.push(Repository {
+fn described(repository: &TempDir) -> Repository {
+    Repository {
         name: "evil".to_owned(),
         baseurl: Some(format!("file://{}", repository.path().join("repository").display())),
         metalink: None,
@@ -44,7 +43,13 @@ async fn build(repository: &TempDir, id_mark: &str) -> Built {
         gpgkey: None,
         priority: None,
         enabled: true,
-    });
+    }
+}
+
+/// Builds what requires it. The base tree has no part in it, so that of the other tests is used.
+async fn build(repository: &TempDir, id_mark: &str) -> Built {
+    let mut build = Build::new("mini12", &[&spec("requires-evil", &[])]).limits(small);
+    build.request.platform.repositories.push(described(repository));
     let data = tempfile::tempdir_in("/var/tmp").unwrap();
     let id = build.request.id.to_string();
     let built = build.run(&driver(data.path().to_owned()).await).await;
@@ -107,4 +112,45 @@ async fn scriptlets_that_fill_the_disk_get_no_more_of_it_than_the_build() {
     let built = build(&repository(&words), &mark).await;
     let failure = built.failure();
     assert_eq!((failure.cause, failure.stage), (Cause::DiskFull, Stage::Dependencies), "{failure:?}\n{}", built.log);
+}
+
+/// Builds what requires a package whose `%post` does this, and which the job itself brings.
+async fn build_after(post: &str, timeout: Duration) -> Built {
+    let mark = mark();
+    let words =
+        [("PORT", "1"), ("PROCESS", "999999"), ("MARK", mark.as_str()), ("SECRETS", "/nothing"), ("POST", post)];
+    let repository = repository(&words);
+    let mut build = Build::new("mini12", &[&spec("requires-evil", &[])]).limits(small);
+    build.request.repositories.push(described(&repository));
+    build.request.limits.timeout = timeout;
+    let id = build.request.id.to_string();
+    let built = build.run(&driver(shared_data()).await).await;
+    nothing_is_left(&id, &mark);
+    built
+}
+
+#[tokio::test]
+async fn a_chroot_whose_programs_a_package_has_replaced_is_that_packages_fault() {
+    let rpm = |script: &str| format!("printf '#!/bin/sh\\n{script}\\n' > /usr/bin/rpm");
+    for (post, words) in [
+        (rpm("head -c 20000000 /dev/zero"), "more than"),
+        (rpm("exec yes"), "more than"),
+        (rpm("exit 3"), "cannot list what is installed"),
+        (rpm("echo nonsense"), "in an unknown form"),
+        ("rm -f /usr/bin/bash".to_owned(), "cannot list what is installed"),
+        ("rm -rf $(rpm --eval %%{_dbpath})".to_owned(), "cannot list what is in the chroot"),
+    ] {
+        let built = build_after(&post, DEADLINE).await;
+        let failure = built.failure();
+        assert_eq!((failure.cause, failure.stage), (Cause::Dependencies, Stage::Dependencies), "{post}: {failure:?}");
+        assert!(failure.message.contains(words), "{post}: {failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn scriptlets_of_the_jobs_own_packages_take_no_longer_than_the_build_may() {
+    let building = build_after("sleep 1000", Duration::from_secs(20));
+    let built = tokio::time::timeout(DEADLINE, building).await.expect("it goes on after its time is up");
+    let failure = built.failure();
+    assert_eq!((failure.cause, failure.stage), (Cause::Timeout, Stage::Dependencies), "{failure:?}\n{}", built.log);
 }

@@ -6,7 +6,7 @@ use farm_types::Cause;
 use serde_json::{Value, json};
 
 use crate::{
-    common::{Build, Built, script},
+    common::{Build, Built, repository::Repository as Repositories, script},
     sites::Site,
 };
 
@@ -93,6 +93,43 @@ async fn the_record_names_the_configuration_and_what_it_has_installed() {
     assert_eq!(names, ["bash-5.2-1.mini12.x86_64", "gcc-4:12.2.0-3.mini12.x86_64"]);
     assert!(record.tools.iter().any(|tool| tool.name == "mock" && tool.version == "6.7"), "{:?}", record.tools);
     assert!(!record.network && record.isolation.is_some());
+}
+
+#[tokio::test]
+async fn the_record_has_the_digests_and_repositories_of_what_mock_keeps_of_them() {
+    let site = Site::stand_in("");
+    let (repository, folder) =
+        (Repositories::new(), site.folder.path().join("cache/mini12/dnf_cache/base-0123456789abcdef"));
+    let package = repository.add("thing", "1", "some thing", "");
+    std::fs::create_dir_all(folder.join("packages")).unwrap();
+    std::fs::copy(&package, folder.join("packages").join(package.file_name().unwrap())).unwrap();
+    std::fs::create_dir(folder.join("repodata")).unwrap();
+    std::fs::copy(repository.folder().join("repodata/repomd.xml"), folder.join("repodata/repomd.xml")).unwrap();
+
+    let built = Build::new("mini12", &[&script(&[])]).run(&site.driver().await).await;
+    let record = built.result.unwrap().record.unwrap();
+    let [base] = record.repositories.as_slice() else { panic!("{:?}\n{}", record.repositories, built.log) };
+    assert!(base.name == "base" && base.revision.is_some(), "{base:?}");
+    let of = |name: &str| record.buildroots[0].packages.iter().find(|package| package.name == name).unwrap();
+    // rpm's own word for it.
+    let asked =
+        std::process::Command::new("rpm").args(["-qp", "--qf", "%{SHA256HEADER}"]).arg(&package).output().unwrap();
+    let digest = String::from_utf8(asked.stdout).unwrap();
+    assert_eq!(of("thing").digest.map(|digest| digest.to_string()), Some(digest));
+    assert_eq!(of("thing").repository.as_deref(), Some("base"));
+    assert_eq!((of("gcc").digest, of("gcc").repository.as_deref()), (None, None));
+}
+
+#[tokio::test]
+async fn where_mock_does_not_say_where_its_caches_are_the_record_has_the_rest_and_the_log_says_so() {
+    let built = Build::new("mini12", &[&script(&[])]).run(&Site::stand_in("silent").driver().await).await;
+    assert!(
+        built.log.contains("[farm] the record has no digests and no repositories: mock does not say"),
+        "{}",
+        built.log
+    );
+    let record = built.result.unwrap().record.unwrap();
+    assert_eq!((record.repositories.len(), record.buildroots[0].packages.len()), (0, 2));
 }
 
 #[tokio::test]

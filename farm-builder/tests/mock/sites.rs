@@ -24,8 +24,10 @@ impl Site {
         std::fs::create_dir(&config_dir).unwrap();
         let roots = folder.path().join("roots");
         let text = format!(
-            "config_opts['root'] = 'mini12'\nconfig_opts['basedir'] = '{}'\nconfig_opts['behave'] = '{behave}'\n",
-            roots.display()
+            "config_opts['root'] = 'mini12'\nconfig_opts['basedir'] = '{}'\nconfig_opts['behave'] = '{behave}'\n\
+             config_opts['cache_topdir'] = '{}'\nconfig_opts['dnf.conf'] = '[base]'\n",
+            roots.display(),
+            folder.path().join("cache").display()
         );
         std::fs::write(config_dir.join("mini12-x86_64.cfg"), text).unwrap();
         let config = MockConfig {

@@ -2,7 +2,7 @@
 
 use diesel::{
     OptionalExtension as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{BigInt, Double, Float, Integer, Nullable, Text, Uuid as SqlUuid},
+    sql_types::{BigInt, Bool, Double, Float, Integer, Nullable, Text, Uuid as SqlUuid},
 };
 use farm_api::hub::{Status, Wanted};
 use farm_types::BuilderId;
@@ -29,6 +29,29 @@ pub fn tell_status(conn: &mut PgConnection, builder: BuilderId, status: &Status)
 pub fn leave(conn: &mut PgConnection, builder: BuilderId, instance: Uuid) -> Result<()> {
     sql_query("SELECT farm.leave($1, $2)").bind::<Integer, _>(builder.0).bind::<SqlUuid, _>(instance).execute(conn)?;
     Ok(())
+}
+
+/// This life of a builder is the last one: a builder that registered itself is taken off the list. Answers whether it was.
+pub fn deregister(conn: &mut PgConnection, builder: BuilderId, instance: Uuid) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct Left {
+        #[diesel(sql_type = Bool)]
+        left: bool,
+    }
+    let query = sql_query("SELECT farm.deregister($1, $2) AS \"left\"");
+    let row: Left = query.bind::<Integer, _>(builder.0).bind::<SqlUuid, _>(instance).get_result(conn)?;
+    Ok(row.left)
+}
+
+/// How many slots a builder has, as the farm counts since its last hello.
+pub fn slots_of(conn: &mut PgConnection, builder: BuilderId) -> Result<u32> {
+    #[derive(QueryableByName)]
+    struct Has {
+        #[diesel(sql_type = Integer)]
+        slots: i32,
+    }
+    let row: Has = sql_query("SELECT farm.slots_of($1) AS slots").bind::<Integer, _>(builder.0).get_result(conn)?;
+    Ok(u32::try_from(row.slots).unwrap_or(0))
 }
 
 /// How many slots have to be free for the task that a builder keeps them for; `None`: it keeps none.

@@ -24,6 +24,6 @@ pub use claim::{ClaimedTask, claim, hello};
 pub use dispatch::{platforms_of, ready_counts};
 pub use finish::{deliver, finish, has_delivered, reap, release};
 pub use lease::{LeasedBucket, append_log, bucket, gone, held, like, package, renew, source, stage_began};
-pub use life::{leave, pulse, saves_slots, tell_status};
+pub use life::{deregister, leave, pulse, saves_slots, slots_of, tell_status};
 pub use people::{cancel_job, retry_job};
 pub use seal::{UnsealedLog, expect_log, seal_log, unsealed_logs};

@@ -3,7 +3,7 @@ use diesel::{
     sql_types::{BigInt, Integer, Nullable, Text},
 };
 use farm_api::people::{Builder, Platform, Queue, RunningTask};
-use farm_types::{BuilderName, PlatformName};
+use farm_types::{BuilderName, FleetName, PlatformName};
 use serde::{Deserialize, Serialize};
 
 use crate::{DbError, Result, Viewer, document::documents};
@@ -21,10 +21,10 @@ pub fn platforms(conn: &mut PgConnection) -> Result<Vec<Platform>> {
     documents(conn, sql_query(format!("SELECT {PLATFORM} AS document FROM farm.platform_view p ORDER BY p.name")))
 }
 
-/// All builders, by name, or the one of that name.
+/// All builders that are there, by name; or the one of that name, also when it has left.
 pub fn builders(conn: &mut PgConnection, viewer: Viewer, name: Option<&BuilderName>) -> Result<Vec<Builder>> {
     let query = format!(
-        "SELECT {} AS document FROM farm.builder_view b WHERE $2 IS NULL OR b.name = $2 ORDER BY b.name",
+        "SELECT {} AS document FROM farm.builder_view b WHERE b.name = $2 OR $2 IS NULL AND farm.left_since(b.id) IS NULL ORDER BY b.name",
         builder()
     );
     let query = sql_query(query).bind::<Nullable<Integer>, _>(viewer.number());
@@ -39,7 +39,7 @@ fn builder() -> String {
            'machine', CASE WHEN b.told_at IS NOT NULL THEN jsonb_build_object('load', b.load, 'processors', b.processors,
               'memory_available', b.memory_available, 'disk_available', b.disk_available, 'files_available', b.files_available,
               'at', b.told_at) END,
-           'gone', farm.gone_since(b.id),
+           'gone', farm.gone_since(b.id), 'left', farm.left_since(b.id),
            'running', (SELECT coalesce(jsonb_agg({RUNNING} ORDER BY r.started_at), '[]')
                        FROM farm.running_view r WHERE r.builder = b.name))"
     )
@@ -59,14 +59,17 @@ pub struct RegisteredBuilder {
     pub platforms: Option<Vec<PlatformName>>,
     /// Where it called from last.
     pub address: Option<String>,
+    /// The fleet as one of which it registered itself.
+    pub fleet: Option<FleetName>,
 }
 
 /// All builders, by name, for operators.
 pub fn registered_builders(conn: &mut PgConnection) -> Result<Vec<RegisteredBuilder>> {
     let query = format!(
         "SELECT {} || jsonb_build_object('principal', x.principal, 'has_token', x.token_digest IS NOT NULL,
-           'platforms', x.platforms, 'address', x.address) AS document
-         FROM farm.builder_view b JOIN farm.builder x ON x.id = b.id ORDER BY b.name",
+           'platforms', x.platforms, 'address', x.address,
+           'fleet', (SELECT f.name FROM farm.fleet f WHERE f.id = x.fleet_id)) AS document
+         FROM farm.builder_view b JOIN farm.builder x ON x.id = b.id WHERE x.left_at IS NULL ORDER BY b.name",
         builder()
     );
     documents(conn, sql_query(query).bind::<Nullable<Integer>, _>(Viewer::ANYBODY.number()))

@@ -5,8 +5,11 @@ use diesel::{
 use farm_api::people::{Job, JobFilter, JobPage};
 use farm_types::{JobId, PlatformName, Progress};
 
-use super::tasks::{TASK, complete_urls};
-use crate::{DbError, Result, Viewer, document::documents};
+use super::tasks::{TASK, complete_urls, nothing};
+use crate::{
+    Result, Viewer,
+    document::{document, documents},
+};
 
 /// A row `j` of `farm.job_view` as a job; `$TASK` stands for the document of a task.
 const JOB: &str = "jsonb_build_object(
@@ -34,10 +37,8 @@ pub fn job(conn: &mut PgConnection, viewer: Viewer, id: JobId) -> Result<Job> {
         "SELECT {} AS document FROM farm.job_view j WHERE j.id = $1 AND farm.sees($2, j.id)",
         job_document(&TASK.whole())
     );
-    let mut job: Job =
-        documents(conn, sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number()))?
-            .pop()
-            .ok_or_else(|| DbError::NotFound(format!("there is no job {id}")))?;
+    let query = sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number());
+    let Some(mut job) = document::<Job, _>(conn, query)? else { return Err(nothing(conn, "job", id.0)) };
     job.tasks.iter_mut().for_each(complete_urls);
     Ok(job)
 }

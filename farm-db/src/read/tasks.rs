@@ -5,7 +5,11 @@ use diesel::{
 use farm_api::people::Task;
 use farm_types::TaskId;
 
-use crate::{DbError, Result, Viewer, document::documents};
+use crate::{
+    DbError, Result, Viewer,
+    document::{document, documents},
+    restore,
+};
 
 /// SQL that makes a task's document out of a row `t` of `farm.task_view`.
 pub(super) struct TaskDocument {
@@ -70,10 +74,16 @@ pub fn task(conn: &mut PgConnection, viewer: Viewer, id: TaskId) -> Result<Task>
         "SELECT {} AS document FROM farm.task_view t WHERE t.id = $1 AND farm.sees($2, t.job_id)",
         TASK.whole()
     );
-    let mut task: Task =
-        documents(conn, sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number()))?
-            .pop()
-            .ok_or_else(|| DbError::NotFound(format!("there is no task {id}")))?;
+    let query = sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number());
+    let Some(mut task) = document::<Task, _>(conn, query)? else { return Err(nothing(conn, "task", id.0)) };
     complete_urls(&mut task);
     Ok(task)
+}
+
+/// Says that there is no job or task of that number, or that it was lost.
+pub(super) fn nothing(conn: &mut PgConnection, kind: &str, number: i64) -> DbError {
+    match restore::lost_with(conn, kind, number) {
+        Ok(lost) => DbError::NotFound(lost.unwrap_or_else(|| format!("there is no {kind} {number}"))),
+        Err(error) => error,
+    }
 }

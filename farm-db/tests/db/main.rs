@@ -3,13 +3,18 @@
 
 mod access;
 mod after;
+mod audit_months;
+mod demand;
 mod faults;
 mod fence;
+mod fleets;
 mod intake;
 mod life;
 mod listen;
 mod order;
+mod pool;
 mod races;
+mod restore;
 mod roles;
 mod schema;
 mod set_aside;

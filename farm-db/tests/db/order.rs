@@ -1,7 +1,7 @@
 //! Who is served first.
 
 use diesel::PgConnection;
-use farm_db::{DbError, intake, operator, queue, testing};
+use farm_db::{DbError, chores, intake, operator, queue, testing};
 use farm_types::{Class, JobId, Outcome};
 
 use crate::support::{PLATFORM, assert_sound, database, end_backoffs, execute, text};
@@ -186,4 +186,30 @@ fn one_persons_jobs_are_accepted_side_by_side_without_a_deadlock_and_each_has_it
     let places = "SELECT count(DISTINCT (platform, rank))::text AS text FROM farm.task";
     assert_eq!(text(&mut conn, places), "80");
     assert_sound(&mut conn);
+}
+
+#[test]
+fn what_was_settled_of_who_hands_in_nothing_counts_all_the_same() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let key = builder.claim_one(&mut conn);
+    let new = testing::submission(&mut conn, "bob");
+    let (bobs, _) = intake::submit(&mut conn, &new).unwrap();
+    testing::accept(&mut conn, bobs, &[PLATFORM]);
+    testing::began_ago(&mut conn, key.task, 600.0);
+    builder.finish(&mut conn, &key, Outcome::Succeeded).unwrap();
+
+    let next = |conn: &mut PgConnection| {
+        let job = testing::accepted(conn, &[PLATFORM]);
+        text(conn, &format!("SELECT (rank / 1000)::text AS text FROM farm.task WHERE job_id = {job}"))
+    };
+    execute(&mut conn, "BEGIN");
+    let settled_then = next(&mut conn);
+    execute(&mut conn, "ROLLBACK");
+    assert_eq!(settled_then, "600");
+    assert_eq!(chores::settle_up(&mut conn, 1000).unwrap(), 1);
+    assert_eq!(text(&mut conn, "SELECT count(*)::text AS text FROM farm.settlement"), "0");
+    assert_eq!(chores::settle_up(&mut conn, 1000).unwrap(), 0);
+    assert_eq!(next(&mut conn), settled_then);
 }

@@ -35,7 +35,7 @@ pub(crate) async fn finish(
         excerpt: end.excerpt.into_iter().map(|line| LogLine { text: storable(line.text), ..line }).collect(),
         ..end
     };
-    hub.pool.run(move |conn| queue::finish(conn, builder.id, &key, &end)).await?;
+    hub.reserve.run(move |conn| queue::finish(conn, builder.id, &key, &end)).await?;
     info!(
         task.id = %key.task, attempt = %key.attempt, builder.id = %builder.id, %outcome,
         cause = cause.map(tracing::field::display), "attempt ended"

@@ -29,7 +29,11 @@ pub(crate) async fn hello(
         builder.id = %builder.id, builder.name = %builder.name, instance = %hello.instance, version = %hello.version,
         slots = hello.slots, "builder came up"
     );
-    let lost = hub.pool.run(move |conn| queue::hello(conn, builder.id, &address, &hello)).await?;
+    let come_up = move |conn: &mut _| {
+        let lost = queue::hello(conn, builder.id, &address, &hello)?;
+        Ok((lost, queue::slots_of(conn, builder.id)?))
+    };
+    let (lost, slots) = hub.pool.run(come_up).await?;
     if lost > 0 {
         info!(builder.id = %builder.id, lost, "what an earlier life of the builder held went back to the queue");
     }
@@ -37,5 +41,6 @@ pub(crate) async fn hello(
         builder: builder.id,
         lease_seconds: hub.config.lease_seconds,
         renew_seconds: hub.config.renew_seconds,
+        slots: Some(slots),
     }))
 }

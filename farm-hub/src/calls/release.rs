@@ -17,7 +17,7 @@ pub(crate) async fn release(
     Document(release): Document<Release>,
 ) -> Result<StatusCode> {
     let message = storable(release.message);
-    hub.pool.run(move |conn| queue::release(conn, builder.id, &key, &message)).await?;
+    hub.reserve.run(move |conn| queue::release(conn, builder.id, &key, &message)).await?;
     info!(task.id = %key.task, attempt = %key.attempt, builder.id = %builder.id, "task given back");
     Ok(StatusCode::NO_CONTENT)
 }

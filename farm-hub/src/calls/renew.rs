@@ -25,7 +25,7 @@ pub(crate) async fn renew(
     let renew = Arc::new(renew);
     let lease_seconds = hub.config.lease_seconds;
     let first = Arc::clone(&renew);
-    let mut gone = hub.pool.run(move |conn| queue::renew(conn, builder.id, &first, lease_seconds)).await?;
+    let mut gone = hub.reserve.run(move |conn| queue::renew(conn, builder.id, &first, lease_seconds)).await?;
     metrics::counter!("farm_renewals_total").increment((renew.leases.len() - gone.len()) as u64);
     while gone.is_empty() {
         tokio::select! {
@@ -34,7 +34,7 @@ pub(crate) async fn renew(
             () = hub.shutdown.cancelled() => break,
         }
         let held = Arc::clone(&renew);
-        gone = hub.pool.run(move |conn| queue::gone(conn, builder.id, &held.leases)).await?;
+        gone = hub.reserve.run(move |conn| queue::gone(conn, builder.id, &held.leases)).await?;
     }
     for Gone { task, attempt, outcome } in &gone {
         metrics::counter!("farm_leases_gone_total", "outcome" => outcome.as_str()).increment(1);

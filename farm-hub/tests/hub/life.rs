@@ -18,7 +18,7 @@ async fn the_claim_of_a_builder_that_takes_nothing_more_is_answered_at_once() {
         let claim = tokio::spawn(async move { waiting.claim(1, 60).await });
         farm.wait_for_waiters(1).await;
         if leaves {
-            let answer = builder.post("leave", None, &Leave { instance: builder.instance }).await;
+            let answer = builder.post("leave", None, &Leave { instance: builder.instance, for_good: false }).await;
             assert_eq!(answer.status(), StatusCode::NO_CONTENT);
         } else {
             ok::<Wanted>(builder.post("status", None, &builder.status(Some("no disk"))).await).await;
@@ -61,7 +61,7 @@ async fn a_life_that_is_over_cannot_hand_over() {
     let farm = Farm::start().await;
     let first = farm.builder("one").await;
     let _second = first.hello().await;
-    let answer = first.post("leave", None, &Leave { instance: first.instance }).await;
+    let answer = first.post("leave", None, &Leave { instance: first.instance, for_good: false }).await;
     assert_eq!(refusal(answer).await, farm_api::error::ErrorCode::Conflict);
 }
 

@@ -7,4 +7,5 @@ mod deliveries;
 mod leases;
 mod life;
 mod outages;
+mod overload;
 mod support;

@@ -59,6 +59,8 @@ impl Farm {
             renew_seconds: 20,
             // What a test waits for must not come from the look that is there for what is lost.
             rescan_seconds: 3600,
+            max_waiting: 1000,
+            max_calls: 512,
             max_artifact_bytes: 1 << 20,
             max_log_bytes: 4 << 20,
             http: HttpConfig::new("127.0.0.1:0".parse().unwrap()),

@@ -31,5 +31,4 @@ fn measure(health: &DatabaseHealth) {
     metrics::gauge!("farm_queue_ready").set(health.queue.ready as f64);
     metrics::gauge!("farm_queue_leased").set(health.queue.leased as f64);
     metrics::gauge!("farm_queue_submitted").set(health.queue.submitted as f64);
-    metrics::gauge!("farm_queue_oldest_ready_seconds").set(health.queue.oldest_ready.unwrap_or(0) as f64);
 }

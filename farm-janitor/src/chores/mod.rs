@@ -1,5 +1,6 @@
 //! The chores.
 
+pub mod audit;
 pub mod blobs;
 pub mod builders;
 pub mod database;
@@ -8,9 +9,11 @@ pub mod files;
 pub mod invariants;
 pub mod mail;
 pub mod overdue;
+pub mod queue;
 pub mod reap;
 pub mod retention;
 pub mod seal_logs;
+pub mod shares;
 pub mod tokens;
 pub mod undecided;
 pub mod uploads;
@@ -94,6 +97,7 @@ macro_rules! chore {
 /// All of them.
 pub const CHORES: &[Chore] = &[
     chore!(reap, reap_seconds, "take back the tasks of builders that went silent"),
+    chore!(queue, chores.queue_seconds, "count what waits for each platform, for metrics"),
     chore!(overdue, chores.overdue_seconds, "take back tasks that are over their time though their builders renew"),
     chore!(builders, chores.builders_seconds, "note which builders have vanished"),
     chore!(faults, chores.faults_seconds, "tell of builders out of service, doubtful ones, and tasks set aside"),
@@ -102,9 +106,11 @@ pub const CHORES: &[Chore] = &[
     chore!(seal_logs, seal_seconds, "put the logs of attempts together that ended without one"),
     chore!(uploads, chores.uploads_seconds, "forget uploads that nobody goes on with"),
     chore!(files, chores.files_seconds, "forget who brought files that are in no job"),
+    chore!(shares, chores.shares_seconds, "count what tasks took of persons who hand in nothing now"),
     chore!(tokens, chores.tokens_seconds, "forget tokens that are not good any more"),
     chore!(retention, chores.retention_seconds, "remove the files of jobs that their buckets keep no longer", preview),
     chore!(blobs, chores.blobs_seconds, "remove blobs that nobody needs", preview),
+    chore!(audit, chores.audit_seconds, "make the months of the audit that are to come, and drop those kept no longer"),
     chore!(database, chores.database_seconds, "look how the database is", preview),
     chore!(invariants, chores.invariants_seconds, "ask whether everything in the database fits together", preview),
 ];

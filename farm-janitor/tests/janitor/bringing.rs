@@ -18,7 +18,7 @@ use farm_types::{Digest, LeaseKey};
 use tokio::runtime::Handle;
 
 use crate::{
-    s3_server::S3Server,
+    s3_server::{config, start},
     support::{Farm, PLATFORM, digest_of, put},
 };
 
@@ -164,9 +164,9 @@ async fn a_blob_that_somebody_brings_in_this_moment_is_never_lost_from_a_folder(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_blob_that_somebody_brings_in_this_moment_is_never_lost_from_s3() {
-    let server = S3Server::new();
-    let _running = server.start().await;
-    race(Farm::on(|_| server.config("race"))).await;
+    let server = farm_testing::S3Server::new();
+    let _running = start(&server).await;
+    race(Farm::on(|_| config(&server, "race"))).await;
 }
 
 #[tokio::test]

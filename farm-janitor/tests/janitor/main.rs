@@ -10,6 +10,5 @@ mod post;
 mod support;
 mod turns;
 
-#[expect(dead_code, reason = "these tests need less of it than those of the store")]
 #[path = "../../../farm-store/tests/store/s3_server.rs"]
 mod s3_server;

@@ -82,6 +82,7 @@ fn builder(name: &str, alive: bool) -> Builder {
         machine: None,
         running: Vec::new(),
         gone: None,
+        left: None,
     }
 }
 

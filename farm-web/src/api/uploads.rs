@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use farm_api::{
-    error::ErrorCode,
+    error::{ErrorBody, ErrorCode},
     people::{NewUpload, Upload},
 };
 use farm_db::{Actor, blobs};
@@ -42,10 +42,10 @@ pub async fn begin(
         let message = format!("the file has {size} bytes, and this farm takes {limit} at the most");
         return Err(AppError::new(ErrorCode::TooLarge, message));
     }
-    // The store is asked too: should it have lost the blob, this upload brings it back.
+    // The store is asked too: should it have lost the blob, or some of it, this upload brings it back.
     let actor = caller.actor();
     if let Some(known) = app.db(move |conn| blobs::known(conn, &actor, &digest)).await?
-        && app.store.exists(&digest).await?
+        && app.store.size(&digest).await? == u64::try_from(known).ok()
     {
         if u64::try_from(known).ok() != Some(size) {
             let message = format!("the file with that digest has {known} bytes, not {size}");
@@ -77,7 +77,7 @@ async fn under_way(app: &App, upload: &blobs::Upload) -> Result<Upload> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Offset {
-    /// Offset of the first byte; must be where the server's part ends.
+    /// Offset of the first byte; not after the end of the server's part. What the server has from there on is replaced.
     offset: u64,
 }
 
@@ -96,26 +96,45 @@ pub async fn receive(
     let upload = app.db(move |conn| blobs::find_upload(conn, &principal, id)).await?;
     let mut staged = app.store.stage(id).await?;
     let have = staged.len();
-    if have != offset {
-        let message =
-            format!("the server has {have} bytes of this upload, so the next ones begin at {have}, not at {offset}");
-        return Err(AppError::new(ErrorCode::WrongOffset, message));
+    if offset > have {
+        return Err(wrong_offset(have, offset));
     }
+    // Another farm-web may have told the sender of less.
+    staged.rewind(offset).await?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|more| have.saturating_add(more) > upload.size) {
+    if announced.is_some_and(|more| offset.saturating_add(more) > upload.size) {
         return Err(too_much(upload.size));
     }
-    let received = staged.append_stream(timely(body), upload.size).await;
-    metrics::counter!("farm_web_upload_bytes_total").increment(staged.len().saturating_sub(have));
+    // On its own: what came of an upload whose sender goes is kept, and the last step is not stopped halfway.
+    tokio::spawn(take(app, caller.actor(), upload, staged, body).in_current_span()).await?.map(Json)
+}
+
+/// Takes what comes, and with the last byte ends the upload. When less comes, every farm-web can go on with it.
+async fn take(app: App, actor: Actor, upload: blobs::Upload, mut staged: Staged, body: Body) -> Result<Upload> {
+    let blobs::Upload { id, size, .. } = upload;
+    let had = staged.len();
+    let received = staged.append_stream(timely(body), size).await;
+    let have = staged.len();
+    metrics::counter!("farm_web_upload_bytes_total").increment(have.saturating_sub(had));
     match received {
-        Err(StoreError::SizeMismatch { .. }) => return Err(too_much(upload.size)),
-        other => other?,
+        Err(StoreError::SizeMismatch { .. }) => return Err(too_much(size)),
+        Ok(()) if have == size => return finish(app, actor, upload, staged).await,
+        Ok(()) => app.store.suspend(staged).await?,
+        Err(error) => {
+            // What went wrong first is what the sender is told. On a full disk, say, what came stays here alone.
+            if let Err(error) = app.store.suspend(staged).await {
+                tracing::warn!(%error, "an upload that broke off cannot go on at other hosts");
+            }
+            return Err(error.into());
+        }
     }
-    if staged.len() < upload.size {
-        return Ok(Json(Upload { id: Some(id), offset: staged.len(), size: upload.size, complete: false }));
-    }
-    // On its own: a sender that goes now must not stop it halfway.
-    tokio::spawn(finish(app, caller.actor(), upload, staged).in_current_span()).await?.map(Json)
+    Ok(Upload { id: Some(id), offset: have, size, complete: false })
+}
+
+fn wrong_offset(have: u64, offset: u64) -> AppError {
+    let message =
+        format!("the server has {have} bytes of this upload, so the next ones begin at {have}, not at {offset}");
+    AppError::Refused(ErrorBody { offset: Some(have), ..ErrorBody::new(ErrorCode::WrongOffset, message) })
 }
 
 fn too_much(size: u64) -> AppError {

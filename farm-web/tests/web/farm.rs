@@ -85,6 +85,8 @@ impl Farm {
             login_seconds: 600,
             session_seconds: 3600,
             kerberos: farm_daemon::KerberosConfig::default(),
+            max_requests: 512,
+            max_streams: 512,
             max_upload_bytes: 64 << 20,
             max_sources: 5,
             repositories: None,

@@ -10,6 +10,7 @@ mod events;
 mod farm;
 mod jobs;
 mod logs;
+mod overload;
 mod pages;
 mod process;
 mod refusals;

@@ -80,16 +80,19 @@ async fn the_client_of_the_farm_brings_a_file_and_finds_it_there_the_next_time()
 }
 
 #[tokio::test]
-async fn a_wrong_offset_is_refused_with_the_right_one() {
+async fn a_gap_is_refused_with_the_right_offset_and_what_is_sent_again_replaces_what_came() {
     let farm = Farm::new();
     let upload = begin(&farm, &[7; 100]).await;
-    farm.patch(&path(&upload, 0), vec![7; 40]).await;
-    for offset in [0, 39, 41, 100] {
+    farm.patch(&path(&upload, 0), vec![6; 40]).await;
+    for offset in [41, 100] {
         let answer = farm.patch(&path(&upload, offset), vec![7; 10]).await;
         assert_eq!(answer.status, StatusCode::CONFLICT);
-        assert_eq!(answer.refusal().code, ErrorCode::WrongOffset);
+        assert_eq!((answer.refusal().code, answer.refusal().offset), (ErrorCode::WrongOffset, Some(40)));
         assert!(answer.text().contains("begin at 40"), "{}", answer.text());
     }
+    let again: Upload = farm.patch(&path(&upload, 0), vec![7; 30]).await.json();
+    assert_eq!((again.offset, again.complete), (30, false));
+    assert!(farm.patch(&path(&upload, 30), vec![7; 70]).await.json::<Upload>().complete);
 }
 
 #[tokio::test]

@@ -1,136 +1,35 @@
 //! What is written down of what everybody does.
 
+mod builders;
+mod jobs;
+mod later;
+
 use diesel::PgConnection;
 use farm_api::{
     access::{AuditFilter, Limits},
-    hub::{Finish, NewArtifact},
-    options::BuildOptions,
     people::Keep,
 };
-use farm_db::{
-    Actor, access, blobs, chores,
-    intake::{self, Decided, Decision, ReadSource, Submission},
-    operator,
-    publish::{self, Repository},
-    queue,
-    testing::{self, TestBuilder},
-};
+use farm_db::{Actor, access, blobs, operator, testing};
 use farm_testing::TestDb;
-use farm_types::{ArtifactKind, BuilderState, Digest, JobId, Outcome, Scope, TokenKind, Way};
+use farm_types::{BuilderState, Digest, Scope, TokenKind, Way};
 
+use self::{
+    builders::{
+        a_builder_is_taken_out_of_service, a_builder_leaves, a_builder_of_a_fleet_comes_and_goes,
+        a_task_takes_builders_with_it,
+    },
+    jobs::{
+        a_job_is_built_and_published, a_job_is_given_back_lost_and_cancelled, a_job_is_turned_down,
+        jobs_come_after_others,
+    },
+    later::{something_is_lost, the_audit_is_kept_no_longer, the_database_is_set_back, time_goes_by},
+};
 use super::actions::ACTIONS;
-use crate::support::{PLATFORM, database, execute, expire_leases, text};
+use crate::support::{PLATFORM, database, execute};
 
 /// The test below does all this, in this order: action, object, actor, way, and the process that wrote it down. An operator comes as the
 /// superuser of the test's server; everybody else through the process that is there for it.
-const EXPECTED: &str = "
-put platform  | platform a-x86_64       | test           | operator | superuser
-become known  | person alice            | test           | operator | superuser
-enable        | person alice            | test           | operator | superuser
-disable       | person alice            | test           | operator | superuser
-enable        | person alice            | test           | operator | superuser
-set limits    | person alice            | test           | operator | superuser
-set limits    | everybody               | test           | operator | superuser
-set build limits | everybody            | test           | operator | superuser
-set share     | person alice            | test           | operator | superuser
-put bucket    | bucket results          | test           | operator | superuser
-set retention | bucket results          | test           | operator | superuser
-put group     | group packagers         | test           | operator | superuser
-add member    | group packagers         | test           | operator | superuser
-add member    | group packagers         | test           | operator | superuser
-remove member | group packagers         | test           | operator | superuser
-grant         | right submit:results    | test           | operator | superuser
-take back     | right submit:results    | test           | operator | superuser
-grant         | right own:*             | test           | operator | superuser
-become known  | person boss             | test           | operator | superuser
-grant         | right admin             | test           | operator | superuser
-remove group  | group packagers         | test           | operator | superuser
-put builder   | builder one             | test           | operator | superuser
-disable       | platform a-x86_64       | boss           | session  | farm_web
-enable        | platform a-x86_64       | boss           | session  | farm_web
-put bucket    | bucket results          | boss           | session  | farm_web
-drain         | builder one             | boss           | session  | farm_web
-disable       | builder one             | boss           | session  | farm_web
-enable        | builder one             | boss           | session  | farm_web
-log in        | person alice            | alice          | ticket   | farm_web
-log in        | person alice            | alice          | ticket   | farm_web
-log out       | person alice            | alice          | session  | farm_web
-make token    | token 3                 | alice          | ticket   | farm_web
-revoke token  | token 3                 | alice          | session  | farm_web
-log in        | builder one             | builder/one@X  | ticket   | farm_hub
-become known  | person bob              | farm_web       | daemon   | farm_web
-log in        | person bob              | bob            | ticket   | farm_web
-begin upload  | blob 0202               | alice          | token    | farm_web
-forget upload | blob 0202               | alice          | token    | farm_web
-begin upload  | blob 0202               | alice          | token    | farm_web
-forget upload | blob 0202               | farm_janitor   | daemon   | farm_janitor
-become known  | person carol            | carol          | token    | farm_web
-begin upload  | blob 0202               | carol          | token    | farm_web
-begin upload  | blob 0101               | alice          | token    | farm_web
-upload        | blob 0101               | alice          | token    | farm_web
-submit        | job 1                   | alice          | token    | farm_web
-ask of builds | job 1                   | alice          | token    | farm_web
-accept        | job 1                   | farm_validator | daemon   | farm_validator
-hello         | builder one             | builder/one@X  | lease    | farm_hub
-claim         | task 1                  | builder/one@X  | lease    | farm_hub
-finish        | task 1                  | builder/one@X  | lease    | farm_hub
-publish       | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
-publish again | repository scratch/a-x86_64 | farm_publisher | daemon | farm_publisher
-submit        | job 2                   | alice          | token    | farm_web
-ask of builds | job 2                   | alice          | token    | farm_web
-build like    | job 2                   | alice          | token    | farm_web
-reject        | job 2                   | farm_validator | daemon   | farm_validator
-submit        | job 3                   | alice          | token    | farm_web
-ask of builds | job 3                   | alice          | token    | farm_web
-accept        | job 3                   | farm_validator | daemon   | farm_validator
-claim         | task 2                  | builder/one@X  | lease    | farm_hub
-release       | task 2                  | builder/one@X  | lease    | farm_hub
-cancel        | job 3                   | alice          | token    | farm_web
-retry         | job 3                   | test           | operator | superuser
-claim         | task 2                  | builder/one@X  | lease    | farm_hub
-reap          | task 2                  | farm_janitor   | daemon   | farm_janitor
-cancel        | job 3                   | boss           | session  | farm_web
-seal log      | task 2                  | farm_janitor   | daemon   | farm_janitor
-submit        | job 4                   | alice          | token    | farm_web
-ask of builds | job 4                   | alice          | token    | farm_web
-accept        | job 4                   | farm_validator | daemon   | farm_validator
-submit        | job 5                   | alice          | token    | farm_web
-ask of builds | job 5                   | alice          | token    | farm_web
-accept        | job 5                   | farm_validator | daemon   | farm_validator
-submit        | job 6                   | alice          | token    | farm_web
-ask of builds | job 6                   | alice          | token    | farm_web
-accept        | job 6                   | farm_validator | daemon   | farm_validator
-claim         | task 3                  | builder/one@X  | lease    | farm_hub
-let go        | job 5                   | farm_hub       | daemon   | farm_hub
-finish        | task 3                  | builder/one@X  | lease    | farm_hub
-claim         | task 4                  | builder/one@X  | lease    | farm_hub
-give up       | job 6                   | farm_hub       | daemon   | farm_hub
-finish        | task 4                  | builder/one@X  | lease    | farm_hub
-wait again    | job 6                   | farm_web       | daemon   | farm_web
-retry         | job 5                   | alice          | token    | farm_web
-claim         | task 4                  | builder/one@X  | lease    | farm_hub
-reap          | task 4                  | farm_janitor   | daemon   | farm_janitor
-claim         | task 4                  | builder/one@X  | lease    | farm_hub
-reap          | task 4                  | farm_janitor   | daemon   | farm_janitor
-claim         | task 4                  | builder/one@X  | lease    | farm_hub
-reap          | task 4                  | farm_janitor   | daemon   | farm_janitor
-set aside     | task 4                  | farm_janitor   | daemon   | farm_janitor
-give up       | job 6                   | farm_janitor   | daemon   | farm_janitor
-wait again    | job 6                   | superuser      | daemon   | superuser
-put back      | task 4                  | test           | operator | superuser
-set trust     | builders                | test           | operator | superuser
-claim         | task 4                  | builder/one@X  | lease    | farm_hub
-doubt         | builder one             | farm_hub       | daemon   | farm_hub
-finish        | task 4                  | builder/one@X  | lease    | farm_hub
-leave         | builder one             | builder/one@X  | lease    | farm_hub
-vanish        | builder one             | farm_janitor   | daemon   | farm_janitor
-come back     | builder one             | farm_janitor   | daemon   | farm_janitor
-forget file   | blob 0202               | farm_janitor   | daemon   | farm_janitor
-remove files  | job 1                   | farm_janitor   | daemon   | farm_janitor
-put builder   | builder two             | test           | operator | superuser
-hello         | builder two             | builder/two@X  | lease    | farm_hub
-take out of service | builder one       | farm_janitor   | daemon   | farm_janitor
-";
+const EXPECTED: &str = include_str!("audit.txt");
 
 /// The connections of the farm's processes, and of an operator.
 struct Farm {
@@ -168,7 +67,11 @@ fn everything_that_anybody_causes_leaves_a_line_with_who_did_what_to_what_and_ho
     a_task_takes_builders_with_it(&mut farm);
     a_builder_leaves(&mut farm);
     time_goes_by(&mut farm);
-    a_builder_is_taken_out_of_service(&mut farm);
+    let other = a_builder_is_taken_out_of_service(&mut farm);
+    a_builder_of_a_fleet_comes_and_goes(&mut farm);
+    something_is_lost(&mut farm, other);
+    the_audit_is_kept_no_longer(&mut farm);
+    the_database_is_set_back(farm);
     let lines = |text: &str| text.trim().lines().map(squeezed).collect::<Vec<_>>();
     assert_eq!(lines(&written(&db)), lines(EXPECTED));
 }
@@ -278,175 +181,4 @@ fn uploads_come_to_nothing(farm: &mut Farm) {
     assert_eq!(blobs::forget_stale_uploads(&mut farm.janitor, 60).unwrap(), [upload]);
     // Nobody has heard of her, and it is known by which way she came.
     blobs::begin_upload(&mut farm.web, &person("carol", Way::Token), &digest, 1).unwrap();
-}
-
-fn submission(source: Digest) -> Submission {
-    Submission {
-        actor: person("alice", Way::Token),
-        key: uuid::Uuid::new_v4().to_string().parse().unwrap(),
-        request: testing::digest(),
-        title: String::new(),
-        bucket: "scratch".parse().unwrap(),
-        class: farm_types::Class::Normal,
-        targets: "auto".to_owned(),
-        timeout_seconds: None,
-        after: None,
-        network: false,
-        like: None,
-        options: BuildOptions { check: false, ..Default::default() },
-        sources: vec![("a.src.rpm".to_owned(), source)],
-    }
-}
-
-fn submit(farm: &mut Farm) -> JobId {
-    submit_after(farm, None)
-}
-
-fn submit_after(farm: &mut Farm, after: Option<JobId>) -> JobId {
-    let new = Submission { after, ..submission(Digest::from_bytes([1; 32])) };
-    let (job, _) = intake::submit(&mut farm.web, &new).unwrap();
-    // Sent again, it is nothing new.
-    assert_eq!(intake::submit(&mut farm.web, &new).unwrap(), (job, false));
-    job
-}
-
-fn decide(farm: &mut Farm, job: JobId, decision: Decision) {
-    let decided = intake::decide_next(&mut farm.validator, |_, _| Some(decision)).unwrap();
-    assert_eq!(decided, Decided::Done(job));
-}
-
-fn accept(farm: &mut Farm, job: JobId) {
-    let source =
-        ReadSource { position: 1, name: "a".to_owned(), epoch: None, version: "1".to_owned(), release: "1".to_owned() };
-    let platforms = vec![PLATFORM.parse().unwrap()];
-    decide(farm, job, Decision::Accept { sources: vec![source], platforms, warnings: Vec::new() });
-}
-
-fn builder(farm: &mut Farm) -> TestBuilder {
-    let number = "SELECT id::text AS text FROM farm.builder";
-    TestBuilder::new(farm_types::BuilderId(text(&mut farm.operator, number).parse().unwrap()))
-}
-
-/// In the life that it said hello in.
-fn living_builder(farm: &mut Farm) -> TestBuilder {
-    let instance = "SELECT instance::text AS text FROM farm.builder";
-    let mut builder = builder(farm);
-    builder.instance = text(&mut farm.operator, instance).parse().unwrap();
-    builder
-}
-
-fn a_job_is_built_and_published(farm: &mut Farm) {
-    let (alice, source) = (person("alice", Way::Token), Digest::from_bytes([1; 32]));
-    let upload = blobs::begin_upload(&mut farm.web, &alice, &source, 1).unwrap();
-    assert_eq!(blobs::begin_upload(&mut farm.web, &alice, &source, 1).unwrap(), upload);
-    blobs::end_upload(&mut farm.web, &alice, upload).unwrap();
-    let job = submit(farm);
-    accept(farm, job);
-    let builder = builder(farm).restarted(&mut farm.hub);
-    let key = builder.claim_one(&mut farm.hub);
-    queue::deliver(&mut farm.hub, builder.id, &key, &source, 1).unwrap();
-    let name = "buildroot.json".parse().unwrap();
-    let record = NewArtifact { kind: ArtifactKind::Manifest, name, digest: source, size: 1 };
-    let end = Finish { artifacts: vec![record], ..testing::ended(Outcome::Succeeded) };
-    for _ in 0..2 {
-        // The answer was lost, so the end comes twice.
-        queue::finish(&mut farm.hub, builder.id, &key, &end).unwrap();
-    }
-    let repository = Repository { bucket: "scratch".parse().unwrap(), platform: PLATFORM.parse().unwrap() };
-    let contents = publish::contents(&mut farm.publisher, &repository).unwrap().unwrap();
-    publish::published(&mut farm.publisher, &repository, &contents.reasons, 0).unwrap();
-    publish::publish_again(&mut farm.publisher, &repository).unwrap();
-}
-
-fn a_job_is_turned_down(farm: &mut Farm) {
-    let source = Digest::from_bytes([1; 32]);
-    let like = Some(farm_types::TaskId(1));
-    let new = intake::Submission { like, targets: PLATFORM.to_owned(), ..submission(source) };
-    let (job, _) = intake::submit(&mut farm.web, &new).unwrap();
-    assert_eq!(intake::submit(&mut farm.web, &new).unwrap(), (job, false));
-    let reason = farm_api::error::Reason { code: "bad".to_owned(), source: None, message: "it is bad".to_owned() };
-    decide(farm, job, Decision::Reject(vec![reason]));
-}
-
-fn a_job_is_given_back_lost_and_cancelled(farm: &mut Farm) {
-    let job = submit(farm);
-    accept(farm, job);
-    let builder = living_builder(farm);
-    let key = builder.claim_one(&mut farm.hub);
-    queue::release(&mut farm.hub, builder.id, &key, "it has to go").unwrap();
-    assert_eq!(queue::cancel_job(&mut farm.web, &person("alice", Way::Token), job).unwrap(), 1);
-    // What changes nothing is nothing to write down.
-    assert_eq!(queue::cancel_job(&mut farm.web, &person("alice", Way::Token), job).unwrap(), 0);
-    assert_eq!(queue::retry_job(&mut farm.operator, &testing::operator(), job, false).unwrap(), 1);
-    let lost = builder.claim_one(&mut farm.hub);
-    queue::append_log(&mut farm.hub, builder.id, &lost, 0, 1, b"x").unwrap();
-    expire_leases(&mut farm.operator);
-    assert_eq!(queue::reap(&mut farm.janitor, 0).unwrap(), 1);
-    execute(&mut farm.operator, "UPDATE farm.builder SET last_seen_at = now()");
-    assert_eq!(queue::cancel_job(&mut farm.web, &person("boss", Way::Session), job).unwrap(), 1);
-    let log = queue::UnsealedLog { task: lost.task, attempt: lost.attempt };
-    queue::seal_log(&mut farm.janitor, &log, &testing::digest(), 1).unwrap();
-}
-
-fn jobs_come_after_others(farm: &mut Farm) {
-    let mut before = None;
-    for _ in 0..3 {
-        let job = submit_after(farm, before);
-        accept(farm, job);
-        before = Some(job);
-    }
-    let builder = living_builder(farm);
-    for outcome in [Outcome::Succeeded, Outcome::Failed] {
-        let key = builder.claim_one(&mut farm.hub);
-        builder.finish(&mut farm.hub, &key, outcome).unwrap();
-    }
-}
-
-fn a_task_takes_builders_with_it(farm: &mut Farm) {
-    let (builder, job) = (living_builder(farm), JobId(5));
-    assert_eq!(queue::retry_job(&mut farm.web, &person("alice", Way::Token), job, true).unwrap(), 1);
-    for _ in 0..3 {
-        builder.claim_one(&mut farm.hub);
-        expire_leases(&mut farm.operator);
-        assert_eq!(queue::reap(&mut farm.janitor, 0).unwrap(), 1);
-    }
-    operator::put_back(&mut farm.operator, &testing::operator(), farm_types::TaskId(4)).unwrap();
-    operator::set_trust(&mut farm.operator, &testing::operator(), 1).unwrap();
-    let key = builder.claim_one(&mut farm.hub);
-    let fault = Finish { stage: Some(farm_types::Stage::Chroot), ..testing::ended(Outcome::FarmFault) };
-    queue::finish(&mut farm.hub, builder.id, &key, &fault).unwrap();
-}
-
-fn a_builder_is_taken_out_of_service(farm: &mut Farm) {
-    let new = operator::NewBuilder { token: None, principal: Some("builder/two@X"), platforms: None };
-    operator::put_builder(&mut farm.operator, &testing::operator(), &"two".parse().unwrap(), &new).unwrap();
-    let number = "SELECT id::text AS text FROM farm.builder WHERE name = 'two'";
-    let two = TestBuilder::new(farm_types::BuilderId(text(&mut farm.operator, number).parse().unwrap()));
-    two.restarted(&mut farm.hub);
-    assert_eq!(chores::judge_doubtful(&mut farm.janitor).unwrap().out.len(), 1);
-}
-
-fn a_builder_leaves(farm: &mut Farm) {
-    let builder = living_builder(farm);
-    for _ in 0..2 {
-        queue::leave(&mut farm.hub, builder.id, builder.instance).unwrap();
-    }
-}
-
-fn time_goes_by(farm: &mut Farm) {
-    let conn = &mut farm.operator;
-    execute(conn, "UPDATE farm.builder SET last_seen_at = now() - interval '1 hour'");
-    assert_eq!(chores::note_vanished(&mut farm.janitor, 600).unwrap().gone, ["one"]);
-    execute(conn, "UPDATE farm.builder SET last_seen_at = now()");
-    assert_eq!(chores::note_vanished(&mut farm.janitor, 600).unwrap().back, ["one"]);
-    execute(
-        conn,
-        "WITH b AS (INSERT INTO farm.blob (digest, size) VALUES (decode(repeat('02', 32), 'hex'), 1) RETURNING digest)
-         INSERT INTO farm.brought (digest, person_id) SELECT digest, id FROM b, farm.person WHERE principal = 'alice'",
-    );
-    execute(conn, "UPDATE farm.brought SET touched_at = now() - interval '1 month'");
-    // The other file that was brought is in a job.
-    assert_eq!(chores::forget_files(&mut farm.janitor, 600.0).unwrap(), 2);
-    execute(conn, "UPDATE farm.task SET finished_at = now() - interval '1 year' WHERE job_id = 1");
-    assert_eq!(chores::expire_files(&mut farm.janitor, 10).unwrap().jobs, 1);
 }

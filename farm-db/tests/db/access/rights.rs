@@ -1,7 +1,7 @@
 //! What a right lets one do, and whom.
 
 use diesel::PgConnection;
-use farm_db::{DbError, operator, queue, testing};
+use farm_db::{DbError, fleets, operator, queue, testing};
 use farm_types::Grant;
 
 use super::{bucket, grant, let_in};
@@ -191,6 +191,8 @@ fn nobody_without_the_right_does_what_administrators_do() {
         ("admin", operator::set_grant(&mut conn, &person, &"admin".parse().unwrap(), "person", true)),
         ("buckets", operator::put_bucket(&mut conn, &person, &bucket, None, Some(false))),
         ("platforms", operator::enable_platform(&mut conn, &person, &platform, false)),
+        ("builders", fleets::allow_builders(&mut conn, &person, &testing::fleet("mine", "builder/*@X"))),
+        ("builders", fleets::disallow_builders(&mut conn, &person, &"mine".parse().unwrap()).map(drop)),
         ("builders", operator::put_builder(&mut conn, &person, &"mine".parse().unwrap(), &Default::default())),
     ];
     for (right, answer) in refused {

@@ -42,7 +42,7 @@ impl Scene {
                 request.json(&Renew { instance: builder.instance, leases: vec![*lease], wait_seconds: 0 })
             }
             "/hub/v1/status" => request.json(&builder.status(None)),
-            "/hub/v1/leave" => request.json(&Leave { instance: builder.instance }),
+            "/hub/v1/leave" => request.json(&Leave { instance: builder.instance, for_good: which == "good" }),
             "/hub/v1/stage" => request.json(&StageBegan { stage: Stage::Build }),
             "/hub/v1/finish" => request.json(&testing::ended(Outcome::Succeeded)),
             "/hub/v1/release" => request.json(&Release { message: "on purpose".to_owned() }),
