@@ -24,8 +24,10 @@ const ONE: &[&str] = &[SEEMING[0]];
 const BOTH: &[&str] = &SEEMING;
 const REALLY: &[&str] = &[REAL];
 
-/// How many requests of one person are under way at the same time: some are more eager, and get no more for that.
-const AT_ONCE: [usize; 6] = [1, 2, 4, 8, 3, 3];
+/// How many requests of each of the equals are under way at the same time.
+const AT_ONCE: [usize; 4] = [1, 2, 4, 8];
+/// What the numbers of jobs that are there before anything happens are higher by.
+const LINED_UP: usize = 3_000_000;
 
 /// What the odd one hands in: the more often it stands here, the more of it.
 const ODD_PLANS: [Plan; 12] = [
@@ -80,7 +82,20 @@ impl Crowd {
         stream::iter(errands).map(Ok).try_for_each_concurrent(4, |(person, errand)| person.run(errand)).await
     }
 
-    /// Everything that everybody wants. Half of it at once, so that there is something to be shared out; the rest bit by bit.
+    /// The equals hand in what has to be waiting so that there is something to be shared out: each more than the one before, and more
+    /// eagerly, and no one is to get more for that.
+    pub async fn line_up(&self, settings: &Settings) -> anyhow::Result<()> {
+        let mut rng = StdRng::seed_from_u64(self.seed.wrapping_add(1));
+        let mut all = JoinSet::new();
+        for (n, person) in self.people.iter().take(EQUALS.len()).enumerate() {
+            let numbers = (0..settings.waiting * (n + 1)).zip(EQUAL_PLANS.into_iter().cycle());
+            let errands = numbers.map(|(number, plan)| Errand::draw(&mut rng, LINED_UP + number, (plan, 1), ONE));
+            all.spawn(at_once(Arc::clone(person), errands.collect(), AT_ONCE[n]));
+        }
+        all.join_all().await.into_iter().collect()
+    }
+
+    /// What everybody wants while things happen, bit by bit.
     pub fn go(&self, settings: &Settings) -> JoinSet<anyhow::Result<()>> {
         let mut all = JoinSet::new();
         for (n, person) in self.people.iter().enumerate() {
@@ -101,11 +116,9 @@ impl Crowd {
                 BUILDER => settings.real_jobs,
                 _ => settings.jobs,
             };
-            let mut errands: Vec<_> = (0..jobs).map(draw).collect();
-            let later = errands.split_off(if person.name() == ODD { jobs / 10 } else { jobs / 2 });
-            all.spawn(at_once(Arc::clone(person), errands, AT_ONCE[n]));
-            let pause = settings.time.mul_f64(0.9) / u32::try_from(later.len().max(1)).unwrap_or(u32::MAX);
-            all.spawn(bit_by_bit(Arc::clone(person), later, pause, StdRng::seed_from_u64(rng.random())));
+            let errands: Vec<_> = (0..jobs).map(draw).collect();
+            let pause = settings.time.mul_f64(0.9) / u32::try_from(jobs.max(1)).unwrap_or(u32::MAX);
+            all.spawn(bit_by_bit(Arc::clone(person), errands, pause, StdRng::seed_from_u64(rng.random())));
         }
         all
     }

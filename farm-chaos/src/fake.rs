@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use crate::plan::{Plan, log_line, stamp};
 
 /// How long a build takes, in seconds.
-const TIME: std::ops::Range<f64> = 1.0..4.0;
+const TIME: std::ops::Range<f64> = 1.5..3.5;
 /// In how many steps it says what it has to say.
 const STEPS: u64 = 20;
 /// How large a large package is.
@@ -32,6 +32,13 @@ const FAILS: &str = "it does not build, and never will";
 /// The daemon with this driver.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     farm_builder::run_with(FakeDriver, config, shutdown).await
+}
+
+/// How long that attempt takes by itself, whatever holds it up.
+pub fn time_of(task: TaskId, attempt: AttemptNumber) -> Duration {
+    let mut seed = DefaultHasher::new();
+    (task.0, attempt.0).hash(&mut seed);
+    Duration::from_secs_f64(StdRng::seed_from_u64(seed.finish()).random_range(TIME))
 }
 
 /// Does what the [`Plan`] of a package says.
@@ -87,10 +94,8 @@ impl Build {
         let package = farm_rpm::read_source(source, &farm_rpm::Limits::default())?.package;
         let name = package.map(|package| package.nevra.name).unwrap_or_default();
         let plan = Plan::of(&name).ok_or_else(|| anyhow::anyhow!("nobody knows what {name} is to do"))?;
-        let mut seed = DefaultHasher::new();
-        request.id.as_str().hash(&mut seed);
-        let time = Duration::from_secs_f64(StdRng::seed_from_u64(seed.finish()).random_range(TIME));
-        Ok(Self { name, plan, task: TaskId(task), attempt: AttemptNumber(i32::try_from(attempt)?), time })
+        let (task, attempt) = (TaskId(task), AttemptNumber(i32::try_from(attempt)?));
+        Ok(Self { name, plan, task, attempt, time: time_of(task, attempt) })
     }
 
     async fn go(&self, results: &Path, events: &EventSink) -> Result<BuildOutcome, DriverError> {

@@ -14,7 +14,7 @@ use farm_db::{
     access::{self, NewToken},
     operator::{self, NewBuilder},
 };
-use farm_types::{PlatformName, Scope};
+use farm_types::{BuilderState, PlatformName, Scope};
 use futures::future::try_join_all;
 
 use crate::{
@@ -109,6 +109,15 @@ impl Farm {
     /// All ways.
     pub fn ways(&self) -> impl Iterator<Item = &Way> {
         self.webs.iter().chain(self.builders.iter().flat_map(|builder| &builder.ways))
+    }
+
+    /// Has tasks given to builders, or not.
+    pub fn set_builders(&self, state: BuilderState) -> anyhow::Result<()> {
+        let conn = &mut self.database.connect()?;
+        for builder in &self.builders {
+            operator::set_builder_state(conn, &us(), &builder.unit.name().parse()?, state, None)?;
+        }
+        Ok(())
     }
 
     /// A client of each web, who comes with that token.

@@ -128,7 +128,12 @@ pub struct Errand {
 
 impl Errand {
     /// Draws one.
-    pub fn draw(rng: &mut StdRng, number: usize, (plan, package): (Plan, usize), targets: &'static [&'static str]) -> Self {
+    pub fn draw(
+        rng: &mut StdRng,
+        number: usize,
+        (plan, package): (Plan, usize),
+        targets: &'static [&'static str],
+    ) -> Self {
         let soon = Duration::from_secs_f64(rng.random_range(0.1..10.0));
         let withdrawn = plan == Plan::Hangs || (rng.random_bool(0.1) && targets.len() > 1);
         Self {

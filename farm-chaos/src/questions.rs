@@ -53,11 +53,6 @@ impl Attempt {
     pub fn is_accepted(&self) -> bool {
         matches!(self.outcome, Some(Outcome::Succeeded | Outcome::Failed))
     }
-
-    /// How long it took.
-    pub fn time(&self) -> Duration {
-        self.ended.and_then(|ended| ended.duration_since(self.began).ok()).unwrap_or_default()
-    }
 }
 
 /// A package that the farm keeps, and the attempt that it is said to be of.

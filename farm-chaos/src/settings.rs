@@ -11,7 +11,9 @@ pub struct Settings {
     pub time: Duration,
     /// How long the farm may take afterwards to come to rest.
     pub patience: Duration,
-    /// How many jobs each of the persons hands in that want the same.
+    /// How many jobs the first of the persons that want the same has waiting when it begins; the next has twice as many, and so on.
+    pub waiting: usize,
+    /// How many each of them hands in meanwhile.
     pub jobs: usize,
     /// How many those hand in that hand in everything else.
     pub odd_jobs: usize,
@@ -34,7 +36,8 @@ impl Settings {
             seed,
             time: Duration::from_secs(55),
             patience: Duration::from_secs(150),
-            jobs: 55,
+            waiting: 12,
+            jobs: 12,
             odd_jobs: 50,
             real_jobs: 10,
             builders: 18,
@@ -51,7 +54,8 @@ impl Settings {
         Self {
             time: Duration::from_secs(60 * u64::from(minutes)),
             patience: Duration::from_secs(600),
-            jobs: 60 * times,
+            waiting: 30,
+            jobs: 50 * times,
             odd_jobs: 60 * times,
             real_jobs: 10 * times,
             ..Self::short(seed)

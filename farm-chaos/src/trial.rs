@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use farm_types::BuilderState;
 use tokio::time::timeout;
 
 use crate::{
@@ -29,6 +30,11 @@ pub async fn run(root: &Path, settings: &Settings, contained: Containment) -> an
     say("everything is built once, in peace");
     timeout(WARM_UP, crowd.warm_up(settings)).await.context("not even in peace are jobs taken")??;
     come_to_rest(&farm, &operator, Instant::now() + WARM_UP).await?;
+
+    say("people line up before a closed door");
+    farm.set_builders(BuilderState::Draining)?;
+    timeout(WARM_UP, crowd.line_up(settings)).await.context("not even in peace are jobs taken")??;
+    farm.set_builders(BuilderState::Enabled)?;
 
     say("the storm begins");
     let mut at_work = crowd.go(settings);
