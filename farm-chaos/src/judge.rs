@@ -1,6 +1,6 @@
 //! Whether the farm kept what it promised.
 
-use std::{collections::BTreeMap, io::Read as _};
+use std::{collections::BTreeMap, io::Read as _, time::SystemTime};
 
 use farm_store::{Store, StoreConfig};
 use farm_types::{AttemptNumber, Cause, JobId, Outcome, TaskId, TaskState};
@@ -36,7 +36,9 @@ pub struct Evidence {
     pub attempts: Vec<Attempt>,
     /// All packages.
     pub packages: Vec<Package>,
-    /// What happened to the farm.
+    /// Since when things happened to the farm.
+    pub storm_began: SystemTime,
+    /// What happened to it.
     pub strikes: Vec<Strike>,
     /// What builders were told that the farm has.
     pub acknowledged: Known,
@@ -46,7 +48,11 @@ pub struct Evidence {
 
 impl Evidence {
     /// Takes it.
-    pub fn take(farm: &Farm, promises: Vec<Promise>, strikes: Vec<Strike>) -> anyhow::Result<Self> {
+    pub fn take(
+        farm: &Farm,
+        promises: Vec<Promise>,
+        (storm_began, strikes): (SystemTime, Vec<Strike>),
+    ) -> anyhow::Result<Self> {
         let conn = &mut farm.database.connect()?;
         let folder = StoreConfig::Folder { path: farm.configs.store.clone() };
         Ok(Self {
@@ -54,6 +60,7 @@ impl Evidence {
             tasks: questions::tasks(conn)?,
             attempts: questions::attempts(conn)?,
             packages: questions::packages(conn)?,
+            storm_began,
             strikes,
             acknowledged: farm.acknowledged.all(),
             store: Store::open(&folder, &farm.root)?,

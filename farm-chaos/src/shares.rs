@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{crowd::EQUALS, fake::time_of, judge::Evidence};
+use crate::{crowd::EQUALS, fake::time_of, judge::Evidence, questions::Task};
 
 /// Fewer builds than that say nothing.
 const ENOUGH: usize = 30;
@@ -13,7 +13,7 @@ const ENOUGH: usize = 30;
 /// to two to three to four. Less cannot be asked for, since of each package only one build tells the farm how long it takes.
 const BOUND: f64 = 0.10;
 
-/// How the time of builders was shared out while all of the equals had something waiting.
+/// How the time of builders was shared out while all of the equals had something waiting of what they had lined up.
 #[derive(Debug, Clone)]
 pub struct Shares {
     /// Each one's part of it.
@@ -69,7 +69,9 @@ fn steps(evidence: &Evidence) -> Vec<(SystemTime, &'static str, Step)> {
     let mut steps = Vec::new();
     for promise in &evidence.promises {
         let Some(person) = EQUALS.into_iter().find(|name| *name == promise.person) else { continue };
-        for task in evidence.tasks.iter().filter(|task| task.job == promise.job) {
+        // Later ones stand farther behind for what the builds before them really took: who had all in line before pays that later still.
+        let counts = |task: &&Task| task.job == promise.job && task.created < evidence.storm_began;
+        for task in evidence.tasks.iter().filter(counts) {
             let mut attempts = evidence.attempts.iter().filter(|attempt| attempt.task == task.id);
             let Some(first) = attempts.next() else { continue };
             let accepted = std::iter::once(first).chain(attempts).find(|attempt| attempt.is_accepted());

@@ -37,6 +37,7 @@ pub async fn run(root: &Path, settings: &Settings, contained: Containment) -> an
     farm.set_builders(BuilderState::Enabled)?;
 
     say("the storm begins");
+    let storm_began = SystemTime::now();
     let mut at_work = crowd.go(settings);
     let strikes = storm(&farm, settings).await?;
     say("the storm is over; the farm comes to rest");
@@ -51,7 +52,7 @@ pub async fn run(root: &Path, settings: &Settings, contained: Containment) -> an
         wrongs.push(format!("{error:#}"));
     }
     wrongs.extend(leaks::of_ended(&farm).await?);
-    let evidence = Evidence::take(&farm, ledger.promises(), strikes)?;
+    let evidence = Evidence::take(&farm, ledger.promises(), (storm_began, strikes))?;
     wrongs.extend(leaks::of_swept(&farm, &evidence).await?);
     wrongs.extend(ledger.wrongs());
     wrongs.extend(mistakes(&farm)?);
