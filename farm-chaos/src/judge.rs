@@ -51,6 +51,7 @@ impl Evidence {
     pub fn take(
         farm: &Farm,
         promises: Vec<Promise>,
+        attempts: Vec<Attempt>,
         (storm_began, strikes): (SystemTime, Vec<Strike>),
     ) -> anyhow::Result<Self> {
         let conn = &mut farm.database.connect()?;
@@ -58,7 +59,7 @@ impl Evidence {
         Ok(Self {
             promises,
             tasks: questions::tasks(conn)?,
-            attempts: questions::attempts(conn)?,
+            attempts,
             packages: questions::packages(conn)?,
             storm_began,
             strikes,

@@ -179,12 +179,25 @@ pub fn packages(conn: &mut PgConnection) -> anyhow::Result<Vec<Package>> {
     rows.into_iter().map(package).collect()
 }
 
+/// Lets a minute pass for attempts whose logs are in pieces: so long the farm waits for more to come.
+pub fn let_a_minute_pass(conn: &mut PgConnection) -> anyhow::Result<()> {
+    let query = "UPDATE farm.attempt a
+        SET started_at = started_at - interval '1 minute', finished_at = finished_at - interval '1 minute'
+        WHERE EXISTS (SELECT FROM farm.log_chunk c WHERE c.task_id = a.task_id AND c.attempt = a.number)";
+    Ok(sql_query(query).execute(conn).map(drop)?)
+}
+
+/// How many pieces of logs there are.
+pub fn pieces_of_logs(conn: &mut PgConnection) -> anyhow::Result<i64> {
+    Ok(counts(conn, "SELECT '' AS what, count(*) AS count FROM farm.log_chunk")?.iter().map(|(_, count)| count).sum())
+}
+
 /// What is under way still, by name: nothing, in a farm that has come to rest.
 pub fn under_way(conn: &mut PgConnection) -> anyhow::Result<Vec<(String, i64)>> {
     counts(
         conn,
         "SELECT 'open jobs' AS what, (SELECT count(*) FROM farm.job WHERE open) AS count
-         UNION ALL SELECT 'logs in pieces', (SELECT count(*) FROM farm.log_chunk)
+         UNION ALL SELECT 'leases', (SELECT count(*) FROM farm.lease)
          UNION ALL SELECT 'repositories to be published', (SELECT count(*) FROM farm.unpublished)",
     )
 }

@@ -1,11 +1,18 @@
 //! How the farm comes to rest once nothing happens to it any more.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::bail;
 use tokio::time::sleep;
 
-use crate::{farm::Farm, operator::Operator, questions};
+use crate::{
+    farm::Farm,
+    operator::Operator,
+    questions::{self, Attempt},
+};
 
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(500);
@@ -18,6 +25,23 @@ pub async fn come_to_rest(farm: &Farm, operator: &Operator, end: Instant) -> any
             return Ok(());
         }
     }
+}
+
+/// Waits until the janitor has put all logs together, and answers all attempts, with their times as they were before it was hurried.
+pub async fn put_logs_together(farm: &Farm, end: Instant) -> anyhow::Result<Vec<Attempt>> {
+    let conn = &mut farm.database.connect()?;
+    let attempts = questions::attempts(conn)?;
+    questions::let_a_minute_pass(conn)?;
+    while questions::pieces_of_logs(conn)? > 0 {
+        if Instant::now() > end {
+            bail!("logs stay in pieces");
+        }
+        sleep(LOOK).await;
+    }
+    let logs = questions::attempts(conn)?.into_iter().map(|it| ((it.task, it.number), it.log));
+    let logs: HashMap<_, _> = logs.collect();
+    let with_log = |it: Attempt| Attempt { log: logs.get(&(it.task, it.number)).copied().flatten(), ..it };
+    Ok(attempts.into_iter().map(with_log).collect())
 }
 
 async fn until_nothing_is_under_way(farm: &Farm, end: Instant) -> anyhow::Result<()> {

@@ -35,7 +35,7 @@ impl Settings {
         Self {
             seed,
             time: Duration::from_secs(55),
-            patience: Duration::from_secs(150),
+            patience: Duration::from_secs(300),
             waiting: 15,
             jobs: 8,
             odd_jobs: 50,

@@ -12,8 +12,18 @@ use farm_types::BuilderState;
 use tokio::time::timeout;
 
 use crate::{
-    contained::Containment, crowd::Crowd, farm::Farm, judge::Evidence, leaks, operator::Operator, people::Ledger,
-    questions, report::Report, rest::come_to_rest, settings::Settings, storm::storm,
+    contained::Containment,
+    crowd::Crowd,
+    farm::Farm,
+    judge::Evidence,
+    leaks,
+    operator::Operator,
+    people::Ledger,
+    questions,
+    report::Report,
+    rest::{come_to_rest, put_logs_together},
+    settings::Settings,
+    storm::storm,
 };
 
 /// How long the first, peaceful builds may take.
@@ -46,13 +56,14 @@ pub async fn run(root: &Path, settings: &Settings, contained: Containment) -> an
         done??;
     }
     come_to_rest(&farm, &operator, end).await?;
+    let attempts = put_logs_together(&farm, end).await?;
     say("the farm is at rest");
     let mut wrongs = leaks::of_running(&farm)?;
     if let Err(error) = farm.end().await {
         wrongs.push(format!("{error:#}"));
     }
     wrongs.extend(leaks::of_ended(&farm).await?);
-    let evidence = Evidence::take(&farm, ledger.promises(), (storm_began, strikes))?;
+    let evidence = Evidence::take(&farm, ledger.promises(), attempts, (storm_began, strikes))?;
     wrongs.extend(leaks::of_swept(&farm, &evidence).await?);
     wrongs.extend(ledger.wrongs());
     wrongs.extend(mistakes(&farm)?);
