@@ -264,7 +264,7 @@ impl Plan {
                 self.ways_are(&builder.ways, Mode::Slow(Duration::from_millis(300 * u64::from(self.amount)))).await;
             }
             (Kind::WayOneWay, ..) => {
-                let up = self.amount % 2 == 0;
+                let up = self.amount.is_multiple_of(2);
                 self.ways_are(&builder.ways, Mode::Held { up, down: !up }).await;
             }
             (Kind::AnswersLost | Kind::RequestsDoubled, ..) => return self.play_tricks(&builder.ways).await,

@@ -1,5 +1,4 @@
 //! The short form of `make chaos`.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::Command;
 
