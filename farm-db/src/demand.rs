@@ -110,17 +110,17 @@ mod tests {
 
     #[test]
     fn what_waits_is_begun_when_the_slots_have_got_through_all_the_work() {
-        let builder = json!({ "slots": 2, "used": 2, "serves": ["a"] });
-        assert_eq!(waits(json!([platform("a", 3, 300, 100)]), json!([builder])), [200.0]);
-        assert_eq!(waits(json!([platform("a", 0, 0, 100)]), json!([builder])), [0.0]);
+        let builder = json!({ "slots": 2, "used": 2, "serves": ["a-x86_64"] });
+        assert_eq!(waits(json!([platform("a-x86_64", 3, 300, 100)]), json!([builder])), [200.0]);
+        assert_eq!(waits(json!([platform("a-x86_64", 0, 0, 100)]), json!([builder])), [0.0]);
     }
 
     #[test]
     fn platforms_that_share_builders_wait_for_each_others_work() {
-        let both = json!({ "slots": 4, "used": 4, "serves": ["a", "b"] });
-        let platforms = json!([platform("a", 1, 300, 0), platform("b", 1, 100, 0)]);
+        let both = json!({ "slots": 4, "used": 4, "serves": ["a-x86_64", "b-x86_64"] });
+        let platforms = json!([platform("a-x86_64", 1, 300, 0), platform("b-x86_64", 1, 100, 0)]);
         assert_eq!(waits(platforms.clone(), json!([both])), [100.0, 100.0]);
-        let own = json!({ "slots": 1, "used": 0, "serves": ["b"] });
+        let own = json!({ "slots": 1, "used": 0, "serves": ["b-x86_64"] });
         let [a, b] = waits(platforms, json!([both, own]))[..] else { panic!("two platforms") };
         assert_eq!(a, 100.0);
         assert_eq!(b, 50.0);
@@ -128,6 +128,6 @@ mod tests {
 
     #[test]
     fn without_a_builder_it_is_as_if_there_were_one_slot() {
-        assert_eq!(waits(json!([platform("a", 2, 120, 0)]), json!([])), [120.0]);
+        assert_eq!(waits(json!([platform("a-x86_64", 2, 120, 0)]), json!([])), [120.0]);
     }
 }
