@@ -47,7 +47,7 @@ use utoipa::{IntoParams, ToSchema};
 pub use buckets::{Bucket, BucketChange, BuilderChange, Keep, PlatformChange};
 pub use farm::{Builder, Machine, Platform, Queue, RunningTask};
 pub use submission::{NewChain, NewJob, NewSource, NewUpload, Retry, Upload};
-pub use why::{BuilderVerdict, Why};
+pub use why::{BuilderVerdict, Expected, PersonAhead, Why};
 
 use crate::{
     error::Reason,

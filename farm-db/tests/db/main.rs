@@ -20,3 +20,4 @@ mod schema;
 mod set_aside;
 mod support;
 mod transitions;
+mod why;

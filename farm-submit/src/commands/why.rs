@@ -10,7 +10,7 @@ use crate::{
     cli::WhyArgs,
     exit::{Exit, Failure},
     output::Output,
-    show::{BOLD, Table, count, outcome_style, shown, task_state},
+    show::{BOLD, Table, outcome_style, shown, task_state},
 };
 
 /// Asks about each task that is meant; of a whole job, about those that have not ended, or else about all.
@@ -34,9 +34,8 @@ fn text(task: &Task, why: &Why) -> String {
     let (style, state) = task_state(why.state);
     let mut text = format!("{BOLD}{}:{}{BOLD:#}  {style}{state}{style:#}\n", task.job, task.platform);
     text += &format!("  {}\n", shown(&why.summary));
-    if let Some(ahead) = why.ahead {
-        let tasks = count(usize::try_from(ahead).unwrap_or_default(), "task");
-        text += &format!("  ahead of it on that platform: {tasks}\n");
+    for line in [why.line(), why.expected.as_ref().map(ToString::to_string)].into_iter().flatten() {
+        text += &format!("  {}\n", shown(&line));
     }
     if !why.builders.is_empty() {
         let mut table = Table::new(["  BUILDER", "COULD TAKE IT", "REASON"]);

@@ -50,6 +50,14 @@ fn farm() -> Server {
         state: TaskState::Pending,
         summary: "No builder that is alive can build for i686.".into(),
         ahead: Some(3),
+        people: serde_json::from_str(
+            r#"[{"person": "bob", "tasks": 2, "urgent": 2}, {"person": null, "tasks": 1, "urgent": 0}]"#,
+        )
+        .unwrap(),
+        expected: serde_json::from_str(
+            r#"{"begins_after": 300, "begins_within": 1200, "takes": 240, "basis": "as 12 builds of it on this platform did"}"#,
+        )
+        .unwrap(),
         builders: serde_json::from_str(
             r#"[{"builder": "b1", "could_take_it": false, "reason": "builds for x86_64 only"}]"#,
         )

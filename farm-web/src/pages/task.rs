@@ -44,6 +44,10 @@ struct TaskPage {
     /// Whether it goes on.
     live: bool,
     why: Option<Why>,
+    /// Who is ahead of it.
+    line: Option<String>,
+    /// When it is expected to begin, and how long to take.
+    expected: Option<String>,
     /// The latest first.
     attempts: Vec<AttemptRow>,
     log: Option<LogView>,
@@ -103,6 +107,8 @@ pub async fn page(
         platform_url: paths::platform(&task.platform),
         events: format!("/api/v1/jobs/{}/events", task.job),
         live: !task.state.is_final(),
+        line: why.as_ref().and_then(Why::line),
+        expected: why.as_ref().and_then(|why| why.expected.as_ref()).map(ToString::to_string),
         why,
         attempts: attempts.collect(),
         log,

@@ -227,4 +227,17 @@ async fn a_task_that_waits_says_why() {
     let job: Job = farm.get(&format!("/api/v1/jobs/{id}")).await.json();
     let html = page(&farm, &job.tasks[0].url).await;
     assert!(html.contains("Why it is not being built"), "{html}");
+    assert!(
+        html.contains(
+            "It is expected to begin when a builder serves its platform, and to take about 60 s: nothing was built"
+        ),
+        "{html}"
+    );
+    assert!(!html.contains("before it on its platform"), "nobody is ahead: {html}");
+
+    farm.job(&["b-1-1.src.rpm"]).await;
+    let last: JobId = farm.job(&["c-1-1.src.rpm"]).await;
+    let last: Job = farm.get(&format!("/api/v1/jobs/{last}")).await.json();
+    let html = page(&farm, &last.tasks[0].url).await;
+    assert!(html.contains("2 tasks go before it on its platform: 2 of "), "{html}");
 }

@@ -12,12 +12,12 @@ use diesel::PgConnection;
 use farm_db::{operator, testing};
 
 /// Gives a right.
-fn grant(conn: &mut PgConnection, right: &str, to: &str) {
+pub fn grant(conn: &mut PgConnection, right: &str, to: &str) {
     operator::set_grant(conn, &testing::operator(), &right.parse().unwrap(), to, true).unwrap();
 }
 
 /// Makes a bucket.
-fn bucket(conn: &mut PgConnection, name: &str, public: bool) {
+pub fn bucket(conn: &mut PgConnection, name: &str, public: bool) {
     operator::put_bucket(conn, &testing::operator(), &name.parse().unwrap(), None, Some(public)).unwrap();
 }
 

@@ -1,0 +1,1 @@
+REVOKE SELECT ON farm.build_time FROM farm_web;
