@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test bench check setup platforms install
+.PHONY: help demo test chaos bench check setup platforms install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -15,6 +15,10 @@ test: platforms ## install what is missing and run every test
 	farm-store/tests/get-s3-server
 	cargo build --workspace --bins
 	FARM_PROGRAMS=$(abspath $(target))/debug cargo test --workspace --no-fail-fast
+
+chaos: platforms ## let everything happen to a farm that can (MINUTES=10, SEED=N: the same again)
+	cargo build --workspace --bins
+	FARM_PROGRAMS=$(abspath $(target))/debug $(target)/debug/chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 bench: platforms ## measure queue, submission, upload, login and builds, and a simulated day
 	cargo bench --workspace --bench queue --bench dispatch --bench upload --bench receive --bench login --bench builder --bench day

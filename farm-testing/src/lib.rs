@@ -40,8 +40,10 @@ use std::{path::PathBuf, time::Duration};
 /// How long a test waits for what is to come at once, on a machine that is busy with other tests.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Where cargo puts the programs of the profile that this test was built with, as in `target/debug`.
+/// Where cargo puts the programs of the profile that this test, or program for tests, was built with, as in `target/debug`.
 pub(crate) fn profile_dir() -> PathBuf {
-    // target/debug/deps/the_test-0123456789abcdef
-    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
+    // target/debug/deps/the_test-0123456789abcdef, or target/debug/program
+    let exe = std::env::current_exe().unwrap();
+    let dir = exe.parent().unwrap();
+    if dir.ends_with("deps") { dir.parent().unwrap().to_owned() } else { dir.to_owned() }
 }
