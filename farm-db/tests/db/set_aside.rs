@@ -263,3 +263,33 @@ fn a_notice_is_taken_by_one_and_comes_again_when_nobody_says_what_came_of_it() {
     assert!(notices::take(&mut other, 300).unwrap().is_none());
     assert_eq!(notices::forget(&mut other).unwrap(), 2);
 }
+
+#[test]
+fn an_attempt_that_its_builder_never_heard_of_says_nothing_about_task_or_builder() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "only");
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let blame = "SELECT string_agg(blameless::text, ' ' ORDER BY number) AS text FROM farm.attempt";
+    // It is heard of long after it was given the task, and has not begun it.
+    let is_heard_of = "UPDATE farm.builder SET last_seen_at = now() + interval '20 seconds'";
+    builder.claim_one(&mut conn);
+    execute(&mut conn, is_heard_of);
+    expire_leases(&mut conn);
+    assert_eq!(queue::reap(&mut conn, 0).unwrap(), 1);
+    assert_eq!(text(&mut conn, blame), "true");
+    // It has begun it.
+    let key = builder.claim_one(&mut conn);
+    queue::stage_began(&mut conn, builder.id, &key, Stage::Fetch).unwrap();
+    execute(&mut conn, is_heard_of);
+    expire_leases(&mut conn);
+    assert_eq!(queue::reap(&mut conn, 0).unwrap(), 1);
+    assert_eq!(text(&mut conn, blame), "true false");
+    // It is not heard of any more.
+    end_backoffs(&mut conn);
+    execute(&mut conn, "UPDATE farm.builder SET last_seen_at = now()");
+    builder.claim_one(&mut conn);
+    expire_leases(&mut conn);
+    assert_eq!(queue::reap(&mut conn, 0).unwrap(), 1);
+    assert_eq!(text(&mut conn, blame), "true false false");
+    assert_sound(&mut conn);
+}
