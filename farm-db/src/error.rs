@@ -37,6 +37,26 @@ pub enum DbError {
     Sql(Diesel),
 }
 
+impl DbError {
+    /// The same error once more, for another one of those whom it concerns.
+    pub fn again(&self) -> Self {
+        match self {
+            Self::NotFound(text) => Self::NotFound(text.clone()),
+            Self::Conflict(text) => Self::Conflict(text.clone()),
+            Self::Forbidden(text) => Self::Forbidden(text.clone()),
+            Self::Limit(text) => Self::Limit(text.clone()),
+            Self::LeaseLost(text) => Self::LeaseLost(text.clone()),
+            Self::Unavailable(text) => Self::Unavailable(text.clone()),
+            Self::Busy => Self::Busy,
+            Self::Data(text) => Self::Data(text.clone()),
+            Self::Sql(Diesel::DatabaseError(kind, info)) => {
+                Self::Sql(Diesel::DatabaseError(*kind, Box::new(info.message().to_owned())))
+            }
+            Self::Sql(other) => Self::Sql(Diesel::QueryBuilderError(other.to_string().into())),
+        }
+    }
+}
+
 impl From<Diesel> for DbError {
     fn from(error: Diesel) -> Self {
         match error {

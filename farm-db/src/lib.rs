@@ -9,7 +9,7 @@
 //! - [`demand`]: what waits for each platform, for whoever starts and stops builders;
 //! - [`restore`]: after the database or the store was set back;
 //! - [`invariants`]: what is true of every database of the farm;
-//! - [`Pool`] and [`Listener`]: the only places where waiting for the database meets async code.
+//! - [`Pool`], [`Batch`] and [`Listener`]: the only places where waiting for the database meets async code.
 //!
 //! Every transition is a function of the database (`migrations/`), one short transaction, and checks what it changed.
 //! A verb here calls one of them: `fn(&mut PgConnection, …) -> Result<…, DbError>`.
@@ -17,11 +17,13 @@
 //! A verb that changes something for somebody wants an [`Actor`], one that shows what not everybody may see a [`Viewer`].
 //!
 //! Errors: [`DbError`] tells expected refusals (`NotFound`, `Conflict`, `Forbidden`, `Limit`, `LeaseLost`) from a database that cannot be
-//! reached (`Unavailable`, try again) and from mistakes of ours (`Sql`, `Data`).
+//! reached or has too much to do (`Unavailable`, `Busy`: try again) and from mistakes of ours (`Sql`, `Data`).
 
 pub mod access;
 mod actor;
+mod batch;
 pub mod blobs;
+mod call;
 pub mod chores;
 mod conninfo;
 pub mod database;
@@ -46,6 +48,7 @@ pub mod restore;
 pub mod testing;
 
 pub use actor::{Actor, Viewer};
+pub use batch::{Batch, Bounds};
 pub use diesel::PgConnection;
 pub use error::{DbError, Result};
 pub use introduce::{IntroductionError, introduce, libpq_knows_gss};

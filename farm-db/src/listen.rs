@@ -24,7 +24,7 @@ use crate::{DbError, Result, conninfo, pool};
 pub enum Channel {
     /// A job was handed in.
     Submitted,
-    /// A task can be claimed; the payload is its platform.
+    /// A task can be claimed, or can be soon: [`queue::Ready`](crate::queue::Ready).
     Ready,
     /// A job or one of its tasks changed; the payload is the job's number.
     Job,

@@ -2,7 +2,7 @@
 //! right the database asks for.
 
 use diesel::{
-    Connection as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    Connection as _, IntoSql as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Jsonb, Nullable, Text},
 };
 use farm_api::{
@@ -18,7 +18,8 @@ use serde::Deserialize;
 use crate::{
     Actor, DbError, Result,
     actor::{actor, bind},
-    document::{document, documents},
+    call::call,
+    document::{self, document, documents},
     read::BUCKET,
 };
 
@@ -144,6 +145,13 @@ pub struct KnownBuilder {
 pub fn builder_by_token(conn: &mut PgConnection, token: &Digest) -> Result<Option<KnownBuilder>> {
     let query = sql_query("SELECT document FROM farm.builder_by_token($1) AS document WHERE document IS NOT NULL");
     document(conn, query.bind::<Binary, _>(token.as_bytes().as_slice()))
+}
+
+/// The same for many tokens, in the same order.
+pub fn builders_by_tokens(conn: &mut PgConnection, tokens: &[Digest]) -> Result<Vec<Option<KnownBuilder>>> {
+    let digests: Vec<_> = tokens.iter().map(|token| token.as_bytes().as_slice()).collect();
+    let query = call("SELECT * FROM farm.builders_by_tokens(", digests.into_sql::<Array<Binary>>(), ")");
+    document::in_order(query.load(conn)?)
 }
 
 /// Gives the builder of a principal a token. Answers until when it is good.

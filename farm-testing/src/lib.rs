@@ -5,12 +5,14 @@
 //! - [`Process`]: a program of the workspace, running;
 //! - [`S3Server`]: a real S3 server;
 //! - [`Spec`]: small source packages; [`platform`]: what to build them on;
-//! - [`eventually`]: waiting for what gives no sign.
+//! - [`eventually`]: waiting for what gives no sign;
+//! - [`bench`]: what benches measure and print.
 //!
 //! What cannot be had makes a test panic and says how to get it: no test is skipped in silence. Nothing here outlives the
 //! test process, even one that is killed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod bench;
 mod cluster;
 mod database;
 mod environment;

@@ -3,11 +3,9 @@
 use diesel::{PgConnection, RunQueryDsl as _, connection::SimpleConnection as _, sql_query, sql_types::BigInt};
 use farm_api::hub::{Finish, Hello};
 use farm_db::queue;
-use farm_testing::TestDb;
-use farm_types::{BuilderId, Outcome};
+use farm_testing::{TestDb, bench::text};
+use farm_types::{BuilderId, Outcome, PlatformName};
 use uuid::Uuid;
-
-use crate::server::text;
 
 /// Tasks are spread over so many platforms, `p0-x86_64` and so on.
 pub const PLATFORMS: u64 = 8;
@@ -17,6 +15,11 @@ pub const INSTANCE: Uuid = Uuid::from_u128(1);
 /// The builder of that number, from 1.
 pub fn builder(number: u64) -> BuilderId {
     BuilderId(i32::try_from(number).unwrap())
+}
+
+/// The platform of that number, from 0.
+pub fn platform(number: u64) -> PlatformName {
+    format!("p{number}-x86_64").parse().unwrap()
 }
 
 /// Platforms, persons, and so many builders that serve all platforms.

@@ -6,29 +6,38 @@ use std::{
 };
 
 use diesel::{PgConnection, connection::SimpleConnection as _};
-use farm_db::queue::{self, ClaimedTask};
-use farm_testing::{Cluster, TestDb};
+use farm_db::queue::{self, ClaimedTask, Pick, Place};
+use farm_testing::{
+    Cluster, TestDb,
+    bench::{Table, Wanted, median, text},
+};
+use farm_types::{BuilderId, Class, TaskId};
 
 use crate::{
     Plan, farm,
-    farm::{INSTANCE, builder},
-    server::text,
-    table::{Table, Wanted, median},
+    farm::{INSTANCE, builder, platform},
 };
 
 /// Claims of each kind in a round.
 const CLAIMS: u64 = 200;
 /// A short queue.
 const SHORT: u64 = 1_000;
+/// Keys of a look.
+const LOOK: u32 = 32;
 
 /// A builder of one platform, and one of three.
 const ONE: u64 = 1;
 const THREE: u64 = 2;
 
+/// How a task is found.
+type Find = fn(&mut Side) -> Vec<ClaimedTask>;
+
 /// A queue, and a connection to it.
 struct Side {
     conn: PgConnection,
     db: TestDb,
+    /// Where looks of the first platform go on.
+    after: Place,
 }
 
 impl Side {
@@ -42,15 +51,15 @@ impl Side {
              UPDATE farm.builder SET platforms = '{p0-x86_64,p1-x86_64,p2-x86_64}' WHERE id = 2",
         )
         .unwrap();
-        Self { conn, db }
+        Self { conn, db, after: Place { class: Class::Urgent, rank: i64::MIN, task: TaskId(i64::MIN) } }
     }
 
     /// The time in which so many tasks were claimed, each being given back outside of it.
-    fn time(&mut self, holder: u64) -> f64 {
+    fn time(&mut self, holder: u64, find: Find) -> f64 {
         let mut times = Vec::new();
         for _ in 0..CLAIMS {
             let began = Instant::now();
-            let claimed: Vec<ClaimedTask> = queue::claim(&mut self.conn, builder(holder), INSTANCE, 1, 60).unwrap();
+            let claimed = find(self);
             times.push(began.elapsed());
             assert!(!claimed.is_empty(), "nothing was claimed");
             for task in claimed {
@@ -59,6 +68,48 @@ impl Side {
         }
         median(times.iter().map(Duration::as_secs_f64).collect())
     }
+
+    fn look(&mut self) -> Vec<queue::ReadyKey> {
+        queue::ready_keys_after(&mut self.conn, &[(platform(0), self.after)], LOOK).unwrap()
+    }
+}
+
+fn claim(side: &mut Side, holder: BuilderId) -> Vec<ClaimedTask> {
+    queue::claim(&mut side.conn, holder, INSTANCE, 1, 60).unwrap()
+}
+
+fn from_the_head(side: &mut Side) -> Vec<ClaimedTask> {
+    claim(side, builder(ONE))
+}
+
+fn of_three_platforms(side: &mut Side) -> Vec<ClaimedTask> {
+    claim(side, builder(THREE))
+}
+
+/// The look goes on after what was claimed before, and what it finds first is claimed.
+fn by_look_and_key(side: &mut Side) -> Vec<ClaimedTask> {
+    let key = side.look().remove(0);
+    by_key(side, key)
+}
+
+fn by_key(side: &mut Side, key: queue::ReadyKey) -> Vec<ClaimedTask> {
+    let pick = Pick { key, builder: builder(ONE), instance: INSTANCE };
+    queue::claim_keys(&mut side.conn, &[pick], 60).unwrap().into_iter().map(|(_, task)| task).collect()
+}
+
+/// A key that is known; the first of those that stay in the queue.
+fn by_known_key(side: &mut Side) -> Vec<ClaimedTask> {
+    let (platform, after) = (platform(0), side.after);
+    let key = queue::ReadyKey {
+        platform,
+        class: after.class,
+        rank: after.rank,
+        task: after.task,
+        weight: 1,
+        not_before_in: Duration::ZERO,
+        avoid: Vec::new(),
+    };
+    by_key(side, key)
 }
 
 /// A long queue against a short one; in both, 3 of 8 tasks are urgent and of other platforms than those of whoever claims.
@@ -75,9 +126,15 @@ pub fn depth(cluster: &Arc<Cluster>, plan: &Plan, table: &mut Table) {
             )
             .unwrap();
         farm::settle(&mut side.conn);
+        side.after = side.look()[0].place();
     }
-    for (what, holder) in [("one platform", ONE), ("three platforms, others urgent", THREE)] {
-        let ratio = compare(&mut sides, plan.rounds, what, holder);
+    let kinds: [(&str, u64, Find); 3] = [
+        ("one platform", ONE, from_the_head),
+        ("three platforms, others urgent", THREE, of_three_platforms),
+        ("by its key", ONE, by_known_key),
+    ];
+    for (what, holder, find) in kinds {
+        let ratio = compare(&mut sides, plan.rounds, what, holder, find);
         table.add(format!("claim from {} / from {SHORT}: {what}", plan.depth), ratio, "×", Wanted::AtMost(1.2));
     }
 }
@@ -89,25 +146,43 @@ pub fn snapshot(cluster: &Arc<Cluster>, plan: &Plan, table: &mut Table) {
         plan.dead
     );
     let mut held = Side::new(cluster, SHORT + plan.dead * farm::PLATFORMS);
-    let clean = Side::new(cluster, SHORT);
+    let mut clean = Side::new(cluster, SHORT);
     let mut snapshot = held.db.connect();
     snapshot.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ").unwrap();
     text(&mut snapshot, "SELECT count(*)::text AS text FROM farm.ready");
     let dead = format!("DELETE FROM farm.ready WHERE task_id <= {}", plan.dead * farm::PLATFORMS);
     held.conn.batch_execute(&dead).unwrap();
     held.conn.batch_execute("ANALYZE farm.ready").unwrap();
-    let ratio = compare(&mut [held, clean], plan.rounds, "one platform", ONE);
-    table.add(format!("claim behind {} dead rows / without", plan.dead), ratio, "×", Wanted::AtMost(2.0));
+    for side in [&mut held, &mut clean] {
+        // Where whoever claimed all that has come to; a claim by a known key is that of the first task that is left.
+        side.after = side.look()[0].place();
+    }
+    let mut sides = [held, clean];
+    let ratio = compare(&mut sides, plan.rounds, "by its key", ONE, by_known_key);
+    table.add(format!("claim behind {} dead rows / without: by its key", plan.dead), ratio, "×", Wanted::AtMost(2.0));
+    for side in &mut sides {
+        // The look begins one before it.
+        side.after = Place { task: TaskId(side.after.task.0 - 1), ..side.after };
+    }
+    let ratio = compare(&mut sides, plan.rounds, "by look from where the last one ended", ONE, by_look_and_key);
+    table.add(
+        format!("claim behind {} dead rows / without: by look and key", plan.dead),
+        ratio,
+        "×",
+        Wanted::AtMost(2.0),
+    );
+    let ratio = compare(&mut sides, 1, "from the head", ONE, from_the_head);
+    table.add(format!("claim behind {} dead rows / without: from the head", plan.dead), ratio, "×", Wanted::Nothing);
     drop(snapshot);
 }
 
 /// The first queue's time through the second's.
-fn compare(sides: &mut [Side; 2], rounds: u64, what: &str, holder: u64) -> f64 {
+fn compare(sides: &mut [Side; 2], rounds: u64, what: &str, holder: u64, find: Find) -> f64 {
     let mut ratios = Vec::new();
     // The first one warms caches and plans.
     for round in 0..=rounds {
         let [one, other] = sides;
-        let (one, other) = (one.time(holder), other.time(holder));
+        let (one, other) = (one.time(holder, find), other.time(holder, find));
         println!("{what:<40} {:>8.0} {:>8.0}  {:>5.2}", one * 1e6, other * 1e6, one / other);
         if round > 0 {
             ratios.push(one / other);

@@ -9,17 +9,13 @@
 mod farm;
 mod flat;
 mod heartbeats;
-mod ours;
+mod hub;
 mod peers;
 mod raw;
-mod server;
-mod table;
 mod throughput;
 
 use farm_postgres::Options;
-use farm_testing::Cluster;
-
-use crate::table::Table;
+use farm_testing::{Cluster, bench::Table};
 
 /// How much is measured.
 struct Plan {

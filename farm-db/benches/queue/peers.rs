@@ -6,9 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use farm_testing::{Cluster, TestDb};
-
-use crate::server::{Server, Turn};
+use farm_testing::{
+    Cluster, TestDb,
+    bench::{Server, Turn},
+};
 
 const FILES: [(&str, &str); 3] = [
     ("package.json", include_str!("../peers/package.json")),

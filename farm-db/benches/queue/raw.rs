@@ -9,10 +9,7 @@ use farm_testing::TestDb;
 /// `:client_id` makes each client a builder of its own, as each worker of ours is.
 const SCRIPT: &str = "\
 \\set builder :client_id + 1
-BEGIN;
-SELECT c.*, farm.leased_weight(c.task_id) AS weight, o.options, o.limits FROM farm.claim(:builder, '00000000-0000-0000-0000-000000000001', 1, make_interval(secs => 60)) c CROSS JOIN LATERAL farm.asked_of_builds(c.job_id) o \\aset t_
-SELECT document FROM farm.builds_with(:builder, ARRAY[:t_task_id]::bigint[]) AS document;
-COMMIT;
+SELECT * FROM farm.claim_tasks(:builder, '00000000-0000-0000-0000-000000000001', 1, interval '60 s') \\aset t_
 SELECT farm.finish_with_record(:builder, :t_task_id, :t_attempt, :t_token, 'succeeded', NULL, NULL, '', '[]', '[]', '[]', '{}', '[]');
 ";
 

@@ -1,15 +1,15 @@
 use std::time::Duration;
 
 use diesel::{
-    Connection as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Text, Uuid as SqlUuid},
+    IntoSql as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid},
 };
 use farm_api::{hub, limits::Limits, options::BuildOptions, recipe::Recipe, record::Usage};
 use farm_types::{AttemptNumber, BuilderId, Cause, JobId, LeaseKey, LeaseToken, Outcome, TaskId};
 use uuid::Uuid;
 
-use super::{builds_with::builds_with, finish};
-use crate::Result;
+use super::{ReadyKey, built_with, finish};
+use crate::{DbError, Result, call::call};
 
 /// A task that a builder now holds.
 #[derive(Debug, Clone)]
@@ -40,6 +40,17 @@ pub struct ClaimedTask {
     pub sources: Vec<hub::LeaseSource>,
 }
 
+/// A task of the queue, and the life of a builder that is to have it.
+#[derive(Debug, Clone)]
+pub struct Pick {
+    /// The task.
+    pub key: ReadyKey,
+    /// The builder.
+    pub builder: BuilderId,
+    /// Its life.
+    pub instance: Uuid,
+}
+
 /// A builder comes up, from that address. Answers how many leases of an earlier life of it went back to the queue.
 pub fn hello(conn: &mut PgConnection, builder: BuilderId, address: &str, hello: &hub::Hello) -> Result<i32> {
     #[derive(QueryableByName)]
@@ -59,8 +70,50 @@ pub fn hello(conn: &mut PgConnection, builder: BuilderId, address: &str, hello: 
     Ok(row.hello)
 }
 
+/// Gives a builder with `want` free slots tasks of the platforms that it serves, best first, that weigh no more together. An attempt
+/// that no builder could make anything of ends at once.
+pub fn claim(
+    conn: &mut PgConnection,
+    builder: BuilderId,
+    instance: Uuid,
+    want: u32,
+    lease_seconds: u32,
+) -> Result<Vec<ClaimedTask>> {
+    let arguments = (
+        builder.0.into_sql::<Integer>(),
+        instance.into_sql::<SqlUuid>(),
+        i32::try_from(want).unwrap_or(i32::MAX).into_sql::<Integer>(),
+        f64::from(lease_seconds).into_sql::<Double>(),
+    );
+    let rows: Vec<Row> = call("SELECT * FROM farm.claim_tasks(", arguments, " * interval '1 second')").load(conn)?;
+    Ok(told(conn, rows).into_iter().map(|(_, task)| task).collect())
+}
+
+/// Gives these builders these tasks, in one statement. What cannot be had is missing in the answer: it is gone, not due, avoids its builder
+/// or takes more than one slot, or that life of the builder is over, does not serve the platform or saves its slots for another task.
+pub fn claim_keys(
+    conn: &mut PgConnection,
+    picks: &[Pick],
+    lease_seconds: u32,
+) -> Result<Vec<(BuilderId, ClaimedTask)>> {
+    let column = |of: fn(&Pick) -> i64| picks.iter().map(of).collect::<Vec<_>>();
+    let arguments = (
+        picks.iter().map(|pick| pick.key.platform.as_str()).collect::<Vec<_>>().into_sql::<Array<Text>>(),
+        picks.iter().map(|pick| pick.key.class.as_str()).collect::<Vec<_>>().into_sql::<Array<Text>>(),
+        column(|pick| pick.key.rank).into_sql::<Array<BigInt>>(),
+        column(|pick| pick.key.task.0).into_sql::<Array<BigInt>>(),
+        picks.iter().map(|pick| pick.builder.0).collect::<Vec<_>>().into_sql::<Array<Integer>>(),
+        picks.iter().map(|pick| pick.instance).collect::<Vec<_>>().into_sql::<Array<SqlUuid>>(),
+        f64::from(lease_seconds).into_sql::<Double>(),
+    );
+    let rows: Vec<Row> = call("SELECT * FROM farm.claim_keys(", arguments, " * interval '1 second')").load(conn)?;
+    Ok(told(conn, rows))
+}
+
 #[derive(QueryableByName)]
 struct Row {
+    #[diesel(sql_type = Integer)]
+    builder_id: i32,
     #[diesel(sql_type = BigInt)]
     task_id: i64,
     #[diesel(sql_type = Integer)]
@@ -85,57 +138,62 @@ struct Row {
     options: serde_json::Value,
     #[diesel(sql_type = Jsonb)]
     limits: serde_json::Value,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    built_with: Option<serde_json::Value>,
 }
 
-/// Gives a builder with `want` free slots tasks of the platforms that it serves, best first, that weigh no more together. An attempt
-/// that no builder could make anything of ends at once.
-pub fn claim(
-    conn: &mut PgConnection,
-    builder: BuilderId,
-    instance: Uuid,
-    want: u32,
-    lease_seconds: u32,
-) -> Result<Vec<ClaimedTask>> {
-    // What is claimed and then not told would be held by nobody until its lease runs out.
-    conn.transaction(|conn| {
-        let query = sql_query(
-            "SELECT c.*, farm.leased_weight(c.task_id) AS weight, o.options, o.limits
-             FROM farm.claim($1, $2, $3, make_interval(secs => $4)) c CROSS JOIN LATERAL farm.asked_of_builds(c.job_id) o",
-        );
-        let rows: Vec<Row> = query
-            .bind::<Integer, _>(builder.0)
-            .bind::<SqlUuid, _>(instance)
-            .bind::<Integer, _>(i32::try_from(want).unwrap_or(i32::MAX))
-            .bind::<Double, _>(f64::from(lease_seconds))
-            .load(conn)?;
-        let mut tasks = Vec::new();
-        for row in rows {
-            let key = row.key();
-            match row.read() {
-                Ok(task) => tasks.push(task),
-                Err(error) => {
-                    let message = format!("what the farm knows of the task cannot be read: {error}");
-                    tracing::error!(task.id = %key.task, "{message}; the task goes to no builder");
-                    finish(conn, builder, &key, &hopeless(Outcome::FarmFault, Cause::Internal, message))?;
+/// Why a claimed task goes to no builder.
+pub(super) enum Hopeless {
+    Unreadable(DbError),
+    /// What it is to be built with cannot be had: a sentence for whoever handed it in.
+    Lacks(String),
+}
+
+/// What was claimed, without what no builder could make anything of: that ends at once, by itself, as the claim stands already.
+fn told(conn: &mut PgConnection, rows: Vec<Row>) -> Vec<(BuilderId, ClaimedTask)> {
+    let mut tasks = Vec::new();
+    for row in rows {
+        let (builder, key) = (BuilderId(row.builder_id), row.key());
+        match row.read() {
+            Ok(task) => tasks.push((builder, task)),
+            Err(reason) => {
+                if let Err(error) = finish(conn, builder, &key, &reason.end(&key)) {
+                    tracing::error!(task.id = %key.task, %error, "a task that goes to no builder stays leased until its lease runs out");
                 }
             }
         }
-        if tasks.is_empty() { Ok(tasks) } else { builds_with(conn, builder, tasks) }
-    })
+    }
+    tasks
 }
 
-/// The end of an attempt that no builder was given.
-pub(super) fn hopeless(outcome: Outcome, cause: Cause, message: String) -> hub::Finish {
-    hub::Finish {
-        outcome,
-        cause: Some(cause),
-        stage: None,
-        message,
-        excerpt: Vec::new(),
-        stages: Vec::new(),
-        marks: Vec::new(),
-        usage: Usage::default(),
-        artifacts: Vec::new(),
+impl Hopeless {
+    /// The end of an attempt that no builder was given.
+    fn end(self, key: &LeaseKey) -> hub::Finish {
+        let (outcome, cause, message) = match self {
+            Self::Unreadable(error) => {
+                let message = format!("what the farm knows of the task cannot be read: {error}");
+                tracing::error!(task.id = %key.task, "{message}; the task goes to no builder");
+                (Outcome::FarmFault, Cause::Internal, message)
+            }
+            Self::Lacks(message) => (Outcome::Failed, Cause::Dependencies, message),
+        };
+        hub::Finish {
+            outcome,
+            cause: Some(cause),
+            stage: None,
+            message,
+            excerpt: Vec::new(),
+            stages: Vec::new(),
+            marks: Vec::new(),
+            usage: Usage::default(),
+            artifacts: Vec::new(),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Hopeless {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Unreadable(error.into())
     }
 }
 
@@ -144,8 +202,8 @@ impl Row {
         LeaseKey { task: TaskId(self.task_id), attempt: AttemptNumber(self.attempt), token: LeaseToken(self.token) }
     }
 
-    fn read(self) -> Result<ClaimedTask> {
-        Ok(ClaimedTask {
+    fn read(self) -> Result<ClaimedTask, Hopeless> {
+        let mut task = ClaimedTask {
             key: self.key(),
             job: JobId(self.job_id),
             recipe: serde_json::from_value(self.recipe)?,
@@ -158,6 +216,10 @@ impl Row {
             options: serde_json::from_value(self.options)?,
             limits: serde_json::from_value(self.limits)?,
             sources: serde_json::from_value(self.sources)?,
-        })
+        };
+        if let Some(document) = self.built_with {
+            built_with::add(&mut task, document)?;
+        }
+        Ok(task)
     }
 }

@@ -1,11 +1,14 @@
+use std::collections::HashSet;
+
 use diesel::{
-    PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    IntoSql as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{BigInt, Binary, Bool, Double, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid},
 };
 use farm_api::hub::Finish;
-use farm_types::{BuilderId, Cause, Digest, LeaseKey, Stage};
+use farm_types::{AttemptNumber, BuilderId, Cause, Digest, LeaseKey, LeaseToken, Stage, TaskId};
+use serde::Serialize;
 
-use crate::{DbError, Result};
+use crate::{DbError, Result, call::call};
 
 /// Ends an attempt with what came of it. Sent again after a lost answer it changes nothing and is no error.
 pub fn finish(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, end: &Finish) -> Result<()> {
@@ -27,6 +30,56 @@ pub fn finish(conn: &mut PgConnection, builder: BuilderId, key: &LeaseKey, end: 
         .bind::<Jsonb, _>(serde_json::to_value(&end.marks)?)
         .execute(conn)?;
     Ok(())
+}
+
+/// Ends many attempts, each as [`finish`] does and in one transaction; answers in the same order. What cannot be ended as told, which is
+/// rare, is ended by itself and hurts no other. An error is everybody's: the database is away.
+pub fn finish_all(conn: &mut PgConnection, ends: &[(BuilderId, LeaseKey, Finish)]) -> Result<Vec<Result<()>>> {
+    let ended = match finish_together(conn, ends) {
+        Err(error @ DbError::Unavailable(_)) => return Err(error),
+        // One of them is refused, and with it all. None has ended.
+        Err(_) => HashSet::new(),
+        Ok(ended) => ended,
+    };
+    let alone = |(place, (builder, key, end)): (usize, &(BuilderId, LeaseKey, Finish))| {
+        if ended.contains(&place) { Ok(()) } else { finish(conn, *builder, key, end) }
+    };
+    Ok(ends.iter().enumerate().map(alone).collect())
+}
+
+/// Ends those that can be ended as told, and answers which.
+fn finish_together(conn: &mut PgConnection, ends: &[(BuilderId, LeaseKey, Finish)]) -> Result<HashSet<usize>> {
+    #[derive(Serialize)]
+    struct End<'a> {
+        place: usize,
+        builder: BuilderId,
+        task: TaskId,
+        attempt: AttemptNumber,
+        token: LeaseToken,
+        #[serde(flatten)]
+        end: &'a Finish,
+    }
+    #[derive(QueryableByName)]
+    struct Ended {
+        #[diesel(sql_type = Integer)]
+        place: i32,
+    }
+    let ends: Vec<_> = ends
+        .iter()
+        .enumerate()
+        .map(|(place, (builder, key, end))| End {
+            place,
+            builder: *builder,
+            task: key.task,
+            attempt: key.attempt,
+            token: key.token,
+            end,
+        })
+        .collect();
+    let document = serde_json::to_string(&ends)?;
+    let ended: Vec<Ended> =
+        call("SELECT place FROM farm.finish_all(", document.into_sql::<Text>(), "::jsonb) AS place").load(conn)?;
+    Ok(ended.into_iter().filter_map(|row| usize::try_from(row.place).ok()).collect())
 }
 
 /// Gives a task back; the attempt does not count against it.

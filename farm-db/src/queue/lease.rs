@@ -1,38 +1,79 @@
+use std::collections::HashSet;
+
 use diesel::{
-    PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Text, Uuid as SqlUuid},
+    IntoSql as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid},
 };
 use farm_api::hub::{Gone, Renew};
 use farm_types::{AttemptNumber, BucketName, BuilderId, Digest, LeaseKey, Outcome, PlatformName, Stage, TaskId};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::{DbError, Result, document::document};
+use crate::{DbError, Result, call::call, document::document};
 
 /// Renews all leases of a builder and answers those that are gone.
 pub fn renew(conn: &mut PgConnection, builder: BuilderId, renew: &Renew, lease_seconds: u32) -> Result<Vec<Gone>> {
+    Ok(renew_each(conn, &[(builder, renew)], lease_seconds)?.pop().unwrap_or_default())
+}
+
+/// Renews the leases of many builders in one statement. Answers for each, in the same order, those that are gone.
+pub fn renew_all(
+    conn: &mut PgConnection,
+    renewals: &[(BuilderId, Renew)],
+    lease_seconds: u32,
+) -> Result<Vec<Vec<Gone>>> {
+    let renewals: Vec<_> = renewals.iter().map(|(builder, renew)| (*builder, renew)).collect();
+    renew_each(conn, &renewals, lease_seconds)
+}
+
+fn renew_each(conn: &mut PgConnection, renewals: &[(BuilderId, &Renew)], lease_seconds: u32) -> Result<Vec<Vec<Gone>>> {
     #[derive(QueryableByName)]
     struct Kept {
-        #[diesel(sql_type = BigInt)]
-        renew: i64,
+        #[diesel(sql_type = Integer)]
+        place: i32,
     }
-    let (tasks, attempts, tokens) = columns(&renew.leases);
+    // A row for each lease, counted from 1; and one without a lease for each builder, which is there.
+    let rows: Vec<(BuilderId, Uuid, Option<&LeaseKey>)> = renewals
+        .iter()
+        .flat_map(|(builder, renew)| {
+            let leases = renew.leases.iter().map(Some).chain([None]);
+            leases.map(|key| (*builder, renew.instance, key))
+        })
+        .collect();
+    let arguments = (
+        rows.iter().map(|(builder, ..)| builder.0).collect::<Vec<_>>().into_sql::<Array<Integer>>(),
+        rows.iter().map(|(_, instance, _)| *instance).collect::<Vec<_>>().into_sql::<Array<SqlUuid>>(),
+        rows.iter()
+            .map(|(.., key)| key.map(|key| key.task.0))
+            .collect::<Vec<_>>()
+            .into_sql::<Array<Nullable<BigInt>>>(),
+        rows.iter()
+            .map(|(.., key)| key.map(|key| key.attempt.0))
+            .collect::<Vec<_>>()
+            .into_sql::<Array<Nullable<Integer>>>(),
+        rows.iter()
+            .map(|(.., key)| key.map(|key| key.token.0))
+            .collect::<Vec<_>>()
+            .into_sql::<Array<Nullable<SqlUuid>>>(),
+        f64::from(lease_seconds).into_sql::<Double>(),
+    );
     let kept: Vec<Kept> =
-        sql_query("SELECT renew FROM farm.renew($1, $2, $3, $4, $5, make_interval(secs => $6)) AS renew")
-            .bind::<Integer, _>(builder.0)
-            .bind::<SqlUuid, _>(renew.instance)
-            .bind::<Array<BigInt>, _>(tasks)
-            .bind::<Array<Integer>, _>(attempts)
-            .bind::<Array<SqlUuid>, _>(tokens)
-            .bind::<Double, _>(f64::from(lease_seconds))
-            .load(conn)?;
-    let lost: Vec<LeaseKey> =
-        renew.leases.iter().filter(|key| !kept.iter().any(|row| row.renew == key.task.0)).copied().collect();
-    if lost.is_empty() {
-        return Ok(Vec::new());
+        call("SELECT place FROM farm.renew_all(", arguments, " * interval '1 second') AS place").load(conn)?;
+    let kept: HashSet<usize> = kept.into_iter().filter_map(|row| usize::try_from(row.place).ok()).collect();
+    let (mut places, mut answers) = (1.., Vec::with_capacity(renewals.len()));
+    for (builder, renew) in renewals {
+        let of_builder = renew.leases.iter().zip(&mut places);
+        let lost: Vec<LeaseKey> = of_builder.filter(|(_, place)| !kept.contains(place)).map(|(key, _)| *key).collect();
+        // The builder has one of its own behind them.
+        places.next();
+        answers.push(if lost.is_empty() { Vec::new() } else { how_lost(conn, *builder, &lost)? });
     }
-    let ended = gone(conn, builder, &lost)?;
-    // Not renewed is lost, whatever the lease's row says: this life of the builder is over.
+    Ok(answers)
+}
+
+/// How leases came to an end that could not be renewed. Not renewed is lost, whatever the lease's row says: this life of the builder is over.
+fn how_lost(conn: &mut PgConnection, builder: BuilderId, lost: &[LeaseKey]) -> Result<Vec<Gone>> {
+    let ended = gone(conn, builder, lost)?;
     let how = |key: &LeaseKey| ended.iter().find(|gone| gone.task == key.task && gone.attempt == key.attempt);
     let lost_to = |key: &LeaseKey| Gone { task: key.task, attempt: key.attempt, outcome: Outcome::Lost };
     Ok(lost.iter().map(|key| how(key).cloned().unwrap_or_else(|| lost_to(key))).collect())

@@ -1,14 +1,18 @@
 //! How builders and hubs are: what they say of themselves, and what that decides.
 
 use diesel::{
-    OptionalExtension as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{BigInt, Bool, Double, Float, Integer, Nullable, Text, Uuid as SqlUuid},
+    IntoSql as _, OptionalExtension as _, PgConnection, QueryableByName, RunQueryDsl, sql_query,
+    sql_types::{Array, BigInt, Bool, Double, Float, Integer, Nullable, Text, Uuid as SqlUuid},
 };
 use farm_api::hub::{Status, Wanted};
 use farm_types::BuilderId;
 use uuid::Uuid;
 
-use crate::{DbError, Result, document::document};
+use crate::{
+    DbError, Result,
+    call::call,
+    document::{self, document},
+};
 
 /// Keeps how a builder stands, and answers what an operator wants of it.
 pub fn tell_status(conn: &mut PgConnection, builder: BuilderId, status: &Status) -> Result<Wanted> {
@@ -23,6 +27,26 @@ pub fn tell_status(conn: &mut PgConnection, builder: BuilderId, status: &Status)
         .bind::<BigInt, _>(large(status.disk_available))
         .bind::<BigInt, _>(large(status.files_available));
     document(conn, query)?.ok_or_else(|| DbError::NotFound(format!("there is no builder {builder}")))
+}
+
+/// The same of many builders, in one statement; answers in the same order.
+pub fn tell_statuses(conn: &mut PgConnection, statuses: &[(BuilderId, Status)]) -> Result<Vec<Wanted>> {
+    let large = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let each = || statuses.iter().map(|(_, status)| status);
+    let arguments = (
+        statuses.iter().map(|(builder, _)| builder.0).collect::<Vec<_>>().into_sql::<Array<Integer>>(),
+        each().map(|status| status.instance).collect::<Vec<_>>().into_sql::<Array<SqlUuid>>(),
+        each().map(|status| status.reason.as_deref()).collect::<Vec<_>>().into_sql::<Array<Nullable<Text>>>(),
+        each().map(|status| status.load).collect::<Vec<_>>().into_sql::<Array<Float>>(),
+        each()
+            .map(|status| i32::try_from(status.processors).unwrap_or(i32::MAX))
+            .collect::<Vec<_>>()
+            .into_sql::<Array<Integer>>(),
+        each().map(|status| large(status.memory_available)).collect::<Vec<_>>().into_sql::<Array<BigInt>>(),
+        each().map(|status| large(status.disk_available)).collect::<Vec<_>>().into_sql::<Array<BigInt>>(),
+        each().map(|status| large(status.files_available)).collect::<Vec<_>>().into_sql::<Array<BigInt>>(),
+    );
+    document::in_order(call("SELECT * FROM farm.tell_statuses(", arguments, ")").load(conn)?)
 }
 
 /// This life of a builder hands over to the next one: what it holds stays with it.

@@ -77,7 +77,7 @@ fn what_a_builder_may_serve_and_how_many_slots_it_has_is_what_its_fleet_says() {
     allow(&mut conn, &night);
     let builder = comes(&mut conn, W1).with_slots(&mut conn, 64);
     assert_eq!(queue::slots_of(&mut conn, builder.id).unwrap(), 2);
-    assert_eq!(queue::platforms_of(&mut conn, &[builder.id]).unwrap()[&builder.id], [other]);
+    assert_eq!(queue::presence(&mut conn, &[(builder.id, builder.instance)]).unwrap()[0].platforms, [other]);
     testing::accepted(&mut conn, &[PLATFORM]);
     assert!(builder.claim(&mut conn, 2).is_empty());
     allow(&mut conn, &testing::fleet("night", "builder/*.fleet.x@X"));

@@ -4,6 +4,8 @@
 mod access;
 mod after;
 mod audit_months;
+mod batch;
+mod batches;
 mod demand;
 mod faults;
 mod fence;

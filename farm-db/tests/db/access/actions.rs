@@ -18,7 +18,9 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("caller_by_principal", "become known"),
     ("caller_by_token", "(only when a token was used last)"),
     ("cancel_job", "cancel"),
-    ("claim", "claim"),
+    ("claim", "(claim_tasks writes it down, which it calls)"),
+    ("claim_keys", "claim"),
+    ("claim_tasks", "claim"),
     ("come_up", "(hello writes it down, which it calls)"),
     ("deliver", "(a file counts when an attempt is finished with it)"),
     ("deregister", "deregister"),
@@ -30,8 +32,9 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("end_upload", "upload"),
     ("expect_log", "(what is about to come)"),
     ("expire_files", "remove files"),
-    ("finish", "finish, give up, let go"),
-    ("finish_with_record", "(finish writes it down, which it calls)"),
+    ("finish", "(finish_all writes it down, which it calls)"),
+    ("finish_all", "finish, give up, let go"),
+    ("finish_with_record", "(finish_all writes it down, which it calls)"),
     ("forget_files", "forget file"),
     ("forget_notices", "(old news)"),
     ("forget_stale_uploads", "forget upload"),
@@ -52,6 +55,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("note_missing", "miss"),
     ("note_vanished", "vanish, come back"),
     ("postpone", "(a decision that was not taken)"),
+    ("presence", "(a sign of life)"),
     ("publish_again", "publish again"),
     ("published", "publish"),
     ("pulse", "(a sign of life)"),
@@ -69,6 +73,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("release", "release"),
     ("remove_group", "remove group"),
     ("renew", "(a sign of life)"),
+    ("renew_all", "(a sign of life)"),
     ("retry_job", "retry, wait again"),
     ("revoke_token", "revoke token"),
     ("seal_log", "seal log"),
@@ -87,6 +92,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("take_notice", "(somebody is about to be told)"),
     ("take_submitted", "(it locks a row)"),
     ("tell_status", "(a sign of life)"),
+    ("tell_statuses", "(a sign of life)"),
     ("tend_audit", "drop audit"),
 ];
 
@@ -110,7 +116,7 @@ fn every_function_that_changes_something_says_what_it_writes_down_or_why_nothing
 #[test]
 fn a_function_writes_down_what_the_list_says_and_one_that_writes_down_nothing_does_not_try() {
     let (_db, mut conn) = database();
-    // What a function does itself, or has done by the one that ends attempts or the one that makes persons known.
+    // What a function does itself, or has done by one that hands tasks out, ends attempts or makes persons known.
     let bodies = texts(
         &mut conn,
         "SELECT p.proname || ' ' || p.prosrc AS text FROM pg_proc p WHERE p.pronamespace = 'farm'::regnamespace",
@@ -118,8 +124,15 @@ fn a_function_writes_down_what_the_list_says_and_one_that_writes_down_nothing_do
     let bodies: BTreeMap<_, _> = bodies.iter().filter_map(|body| body.split_once(' ')).collect();
     for (name, actions) in ACTIONS {
         let body = bodies[name];
-        let records =
-            ["farm.record(", "farm.end_attempt(", "farm.person_of(", "farm.remove_files(", "farm.judge_builder("];
+        let records = [
+            "farm.record(",
+            "farm.record_leases(",
+            "farm.hand_out(",
+            "farm.end_attempt(",
+            "farm.person_of(",
+            "farm.remove_files(",
+            "farm.judge_builder(",
+        ];
         let records = records.iter().any(|call| body.contains(call));
         assert_eq!(records, !actions.starts_with('('), "{name}: {actions}");
     }

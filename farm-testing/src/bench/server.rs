@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use diesel::{PgConnection, QueryableByName, RunQueryDsl as _, sql_query, sql_types::Text};
-use farm_testing::TestDb;
+
+use crate::TestDb;
 
 /// Ticks of a second in `/proc`, on every Linux.
 const TICKS: f64 = 100.0;
@@ -16,7 +17,9 @@ pub struct Server {
 /// What was done in a turn, and what it cost.
 #[derive(Clone, Copy, Default)]
 pub struct Turn {
+    /// What was done.
     pub jobs: u64,
+    /// How long it took.
     pub time: Duration,
     /// Seconds of processors that the server took.
     pub cpu: f64,
@@ -35,9 +38,10 @@ impl Turn {
 }
 
 impl Server {
+    /// The server of a database.
     pub fn of(db: &TestDb) -> Self {
         let folder = text(&mut db.connect(), "SELECT setting AS text FROM pg_settings WHERE name = 'data_directory'");
-        let file = std::fs::read_to_string(format!("{folder}/postmaster.pid")).unwrap();
+        let file = fs_err::read_to_string(format!("{folder}/postmaster.pid")).unwrap();
         Self { postmaster: file.lines().next().unwrap().trim().parse().unwrap() }
     }
 
@@ -51,13 +55,13 @@ impl Server {
     /// Seconds of processors since the start: of all processes that live, and, by the postmaster, of those that ended.
     fn cpu(&self) -> f64 {
         let numbers =
-            std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+            fs_err::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
         let ticks: u64 = numbers.filter_map(|pid: u32| self.ticks(pid)).sum();
         ticks as f64 / TICKS
     }
 
     fn ticks(&self, pid: u32) -> Option<u64> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // Behind the name, which is in parentheses: state, parent, …; utime, stime, cutime, cstime are 12th to 15th.
         let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
         let number = |n: usize| fields.get(n)?.parse::<u64>().ok();

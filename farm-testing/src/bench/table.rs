@@ -3,7 +3,9 @@
 /// What is wanted of a number.
 #[derive(Clone, Copy)]
 pub enum Wanted {
+    /// So much, or more.
     AtLeast(f64),
+    /// So much, or less.
     AtMost(f64),
     /// Only told.
     Nothing,
