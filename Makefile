@@ -21,7 +21,7 @@ chaos: platforms ## let everything happen to a farm that can (MINUTES=10, SEED=N
 	FARM_PROGRAMS=$(abspath $(target))/debug $(target)/debug/chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 bench: platforms ## measure queue, submission, upload, login and builds, and a simulated day
-	cargo bench --workspace --bench queue --bench dispatch --bench upload --bench receive --bench login --bench builder --bench day
+	cargo bench --workspace --bench queue --bench fleet --bench dispatch --bench upload --bench receive --bench login --bench builder --bench day
 
 check: ## format and lints, warnings denied
 	cargo fmt --all --check

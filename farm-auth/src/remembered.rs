@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For so long, should a notification get lost.
+/// For so long, should a notification get lost, unless said otherwise.
 const REMEMBER: Duration = Duration::from_secs(10);
 /// More are not remembered: whoever has so many asks for some of them each time.
-const MOST: usize = 10_000;
+const MOST: usize = 50_000;
 
 /// Answers that were true a moment ago. All are forgotten when it is told that something has changed; while nothing is heard of
 /// changes, nothing is remembered. Clones share what they remember.
@@ -19,6 +19,7 @@ pub struct Remembered<K, V>(Arc<Mutex<Inner<K, V>>>);
 
 #[derive(Debug)]
 struct Inner<K, V> {
+    lasts: Duration,
     hearing: bool,
     /// Grows with each change, so that an answer that was asked for before is not remembered after.
     changes: u64,
@@ -27,7 +28,7 @@ struct Inner<K, V> {
 
 impl<K, V> Default for Remembered<K, V> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Inner { hearing: false, changes: 0, answers: HashMap::new() })))
+        Self::lasting(REMEMBER)
     }
 }
 
@@ -37,12 +38,19 @@ impl<K, V> Clone for Remembered<K, V> {
     }
 }
 
+impl<K, V> Remembered<K, V> {
+    /// Answers that are remembered for so long at the most.
+    pub fn lasting(lasts: Duration) -> Self {
+        Self(Arc::new(Mutex::new(Inner { lasts, hearing: false, changes: 0, answers: HashMap::new() })))
+    }
+}
+
 impl<K: Eq + Hash, V: Clone> Remembered<K, V> {
     /// The answer, if it is remembered; else what [`put`](Self::put) wants.
     pub fn get(&self, key: &K) -> Result<V, u64> {
         let inner = self.lock();
         match inner.answers.get(key) {
-            Some((answer, since)) if since.elapsed() < REMEMBER => Ok(answer.clone()),
+            Some((answer, since)) if since.elapsed() < inner.lasts => Ok(answer.clone()),
             _ => Err(inner.changes),
         }
     }
@@ -54,7 +62,8 @@ impl<K: Eq + Hash, V: Clone> Remembered<K, V> {
             return;
         }
         if inner.answers.len() >= MOST {
-            inner.answers.retain(|_, (_, since)| since.elapsed() < REMEMBER);
+            let lasts = inner.lasts;
+            inner.answers.retain(|_, (_, since)| since.elapsed() < lasts);
         }
         if inner.answers.len() < MOST {
             inner.answers.insert(key, (answer, Instant::now()));

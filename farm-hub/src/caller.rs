@@ -6,7 +6,7 @@ use axum::{
 };
 use farm_api::{error::ErrorCode, hub::LEASE_HEADER};
 use farm_daemon::http::ClientAddress;
-use farm_db::operator::{KnownBuilder, builder_by_token};
+use farm_db::operator::KnownBuilder;
 use farm_types::LeaseKey;
 
 use crate::{
@@ -28,7 +28,7 @@ impl FromRequestParts<Shared> for Caller {
             Ok(builder) => return Ok(Self(builder)),
             Err(changes) => changes,
         };
-        let found = hub.reserve.run(move |conn| builder_by_token(conn, &digest)).await?;
+        let found = hub.batches.tokens.run(digest).await?;
         let builder = found.ok_or_else(|| {
             refuse("no builder has this token; an operator makes a new one with `farm-admin builder add`".to_owned())
         })?;

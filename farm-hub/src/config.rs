@@ -14,7 +14,7 @@ const LEASE_SECONDS: u32 = 60;
 const LOGIN_SECONDS: u32 = 600;
 /// Two renewals may get lost.
 const RENEW_SECONDS: u32 = 20;
-/// Notifications are lost while the connection is, and a backoff ends without one.
+/// Notifications are lost while the connection is.
 const RESCAN_SECONDS: u64 = 15;
 /// One who waits costs a socket and some kilobytes.
 const MAX_WAITING: usize = 20_000;
@@ -53,7 +53,7 @@ pub struct Config {
     /// How often builders renew; 20 by default.
     #[serde(default = "renew_seconds")]
     pub renew_seconds: u32,
-    /// How often to look for tasks of which nothing was heard; 15 by default.
+    /// How often to look for tasks of which nothing was heard, or up to twice as long, by chance; 15 by default.
     #[serde(default = "rescan_seconds")]
     pub rescan_seconds: u64,
     /// How many claims, and how many renewals, may wait here; who comes then is sent away for some seconds. 20,000 by default.

@@ -8,7 +8,7 @@ use axum::{
 use bytes::Bytes;
 use farm_api::hub::{Claimed, Lease};
 use farm_db::queue::{self, ClaimedTask};
-use farm_types::{BuilderId, LeaseKey, PlatformName};
+use farm_types::{BuilderId, LeaseKey, TaskId};
 use futures::stream;
 use tokio::runtime::Handle;
 use tracing::{info, warn};
@@ -39,9 +39,14 @@ impl Handout {
         self.tasks.is_empty()
     }
 
-    /// Of which platforms the tasks are.
-    pub(crate) fn platforms(&self) -> impl Iterator<Item = &PlatformName> {
-        self.tasks.iter().map(|task| &task.recipe.name)
+    /// Whether that task is among them.
+    pub(crate) fn has(&self, task: TaskId) -> bool {
+        self.tasks.iter().any(|claimed| claimed.key.task == task)
+    }
+
+    /// How many slots the builder is to keep free for a task that did not fit.
+    pub(crate) fn saves_slots(&self) -> Option<u32> {
+        self.saves_slots
     }
 
     /// The answer that hands them out. They count as handed out when its bytes are taken to be sent.

@@ -1,6 +1,6 @@
 //! What all calls share.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use farm_auth::{Remembered, negotiate::Acceptor};
@@ -10,10 +10,13 @@ use farm_store::Store;
 use farm_types::Digest;
 use tokio::sync::watch;
 
-use crate::{Config, orders::Orders, waiting::Waiting};
+use crate::{Config, batches::Batches, dispatch::Desk, orders::Orders};
 
 /// Of so many connections one is for what keeps leases.
 const RESERVED: usize = 4;
+
+/// Every builder comes again within that time: of an idle one no token is looked up for each call.
+const REMEMBER: Duration = Duration::from_secs(60);
 
 /// The hub: its doors to the database and the store, and who waits.
 pub(crate) struct Hub {
@@ -21,12 +24,15 @@ pub(crate) struct Hub {
     pub(crate) pool: Pool,
     /// Connections for what keeps leases and takes results, so that it goes on whatever else is asked.
     pub(crate) reserve: Pool,
+    /// What is asked for many builders at once.
+    pub(crate) batches: Batches,
     pub(crate) store: Store,
     /// Checks tickets, where there is a key for them.
     pub(crate) acceptor: Option<Acceptor>,
     /// Who comes with which token: a builder calls several times a second while a log runs.
     pub(crate) tokens: Remembered<Digest, KnownBuilder>,
-    pub(crate) waiting: Waiting,
+    /// Where builders wait for tasks.
+    pub(crate) desk: Desk,
     /// A lease of theirs was taken away.
     pub(crate) orders: Orders,
     /// They take no more tasks: their claims that wait are to come back.
@@ -47,13 +53,15 @@ impl Hub {
         };
         let reserved = config.pool_size.div_ceil(RESERVED);
         let pool_of = |size: usize| Pool::new(&config.database, size.max(1), config.connection_max_age_seconds);
+        let (pool, reserve) = (pool_of(config.pool_size.saturating_sub(reserved))?, pool_of(reserved)?);
         Ok(Self {
-            pool: pool_of(config.pool_size.saturating_sub(reserved))?,
-            reserve: pool_of(reserved)?,
+            batches: Batches::new(&pool, &reserve, config.lease_seconds),
+            pool,
+            reserve,
             store: Store::open(&config.store, &config.spool)?,
             acceptor,
-            tokens: Remembered::default(),
-            waiting: Waiting::default(),
+            tokens: Remembered::lasting(REMEMBER),
+            desk: Desk::new(config.max_waiting),
             orders: Orders::default(),
             recalls: Orders::default(),
             hearing: watch::Sender::new(false),

@@ -9,7 +9,7 @@ use farm_daemon::{
 use tokio::sync::watch;
 
 use crate::{
-    Config,
+    Config, dispatch,
     hub::{Hub, Shared},
     listen, pulse, routes,
 };
@@ -40,7 +40,7 @@ impl Server {
 
     /// How many builders wait for a task, as it changes.
     pub fn waiters(&self) -> watch::Receiver<usize> {
-        self.hub.waiting.number()
+        self.hub.desk.number()
     }
 
     /// Serves until the token is cancelled.
@@ -50,7 +50,9 @@ impl Server {
         let router = routes::router(Arc::clone(&hub))?;
         let mut parts = Supervisor::new(shutdown.clone());
         parts.spawn("the listener", listen::listen(Arc::clone(&hub)));
-        parts.spawn("the look for forgotten tasks", listen::rescan(Arc::clone(&hub)));
+        parts.spawn("the dispatcher", dispatch::dispatch(Arc::clone(&hub)));
+        parts.spawn("the questions about builders", dispatch::ask_about_builders(Arc::clone(&hub)));
+        parts.spawn("the look for tasks", dispatch::look_for_tasks(Arc::clone(&hub)));
         parts.spawn("the pulse", pulse::beat(Arc::clone(&hub)));
         parts.spawn("the word that all is ready", tell_ready(hub, address));
         parts.spawn("the HTTP server", serve(listener, router, shutdown));

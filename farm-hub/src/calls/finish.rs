@@ -2,7 +2,6 @@ use std::collections::HashSet;
 
 use axum::{extract::State, http::StatusCode};
 use farm_api::hub::{Finish, LogLine};
-use farm_db::queue;
 use farm_types::{ArtifactKind, Outcome};
 use tracing::info;
 
@@ -35,7 +34,7 @@ pub(crate) async fn finish(
         excerpt: end.excerpt.into_iter().map(|line| LogLine { text: storable(line.text), ..line }).collect(),
         ..end
     };
-    hub.reserve.run(move |conn| queue::finish(conn, builder.id, &key, &end)).await?;
+    hub.batches.ends.run((builder.id, key, end)).await??;
     info!(
         task.id = %key.task, attempt = %key.attempt, builder.id = %builder.id, %outcome,
         cause = cause.map(tracing::field::display), "attempt ended"

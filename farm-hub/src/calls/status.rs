@@ -18,5 +18,10 @@ pub(crate) async fn status(
         return Err(HubError::bad_request("the load is no number"));
     }
     let status = Status { reason: status.reason.map(storable), ..status };
-    Ok(Json(hub.pool.run(move |conn| queue::tell_status(conn, builder.id, &status)).await?))
+    let wanted = match status.reason {
+        // What is on its way to it, or would be soon, is to be stopped at once.
+        Some(_) => hub.pool.run(move |conn| queue::tell_status(conn, builder.id, &status)).await?,
+        None => hub.batches.statuses.run((builder.id, status)).await?,
+    };
+    Ok(Json(wanted))
 }

@@ -4,6 +4,7 @@
 mod access;
 mod claims;
 mod deliveries;
+mod dispatch;
 mod leases;
 mod life;
 mod outages;
