@@ -19,8 +19,11 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     eventually(what, DEADLINE, async || is_so().then_some(())).await;
 }
 
+/// How many items each batch had.
+type Sizes = Arc<Mutex<Vec<usize>>>;
+
 /// A batch at a time, of which the sizes are kept and which goes on when it is told to.
-fn gated(pool: Pool, bounds: Bounds) -> (Batch<u32, u32>, Arc<Mutex<Vec<usize>>>, Sender<()>) {
+fn gated(pool: Pool, bounds: Bounds) -> (Batch<u32, u32>, Sizes, Sender<()>) {
     let (open, gate): (_, Receiver<()>) = channel();
     let (sizes, gate) = (Arc::new(Mutex::new(Vec::new())), Mutex::new(gate));
     let kept = Arc::clone(&sizes);
