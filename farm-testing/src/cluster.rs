@@ -158,7 +158,8 @@ impl Cluster {
         self.server().superuser_url(database)
     }
 
-    pub(crate) fn try_execute(&self, sql: &str) -> Result<(), String> {
+    /// Runs a statement with all rights, on no database of a test.
+    pub fn try_execute(&self, sql: &str) -> Result<(), String> {
         let url = self.superuser_url("postgres");
         let mut connection = PgConnection::establish(&url).map_err(|error| error.to_string())?;
         sql_query(sql).execute(&mut connection).map_err(|error| error.to_string())?;

@@ -4,4 +4,7 @@
 mod builder;
 mod failover;
 mod farm;
+mod hosts;
+mod layout;
+mod network;
 mod restore;
