@@ -3,7 +3,7 @@ use diesel::{
     sql_types::{BigInt, Integer, Nullable},
 };
 use farm_api::people::{BuilderVerdict, Expected, PersonAhead, Why};
-use farm_types::{PlatformName, TaskId, TaskState};
+use farm_types::{JobId, PlatformName, TaskId, TaskState};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -19,6 +19,7 @@ struct Facts {
     not_before: Option<Timestamp>,
     backing_off: bool,
     line: Option<Line>,
+    after: Option<After>,
     weight: u32,
     enabled: bool,
     builders: Vec<Candidate>,
@@ -34,6 +35,20 @@ struct Candidate {
     running: u64,
     #[serde(flatten)]
     verdict: BuilderVerdict,
+}
+
+/// The job that a task which is no builder's business yet comes after.
+#[derive(Deserialize)]
+struct After {
+    job: JobId,
+    /// For those who may see it.
+    title: Option<String>,
+    accepted: bool,
+    tasks: u32,
+    ended: u32,
+    leased: u32,
+    /// What it comes after itself, if all of its tasks wait for that.
+    waits_for: Option<JobId>,
 }
 
 /// Who goes before.
@@ -84,6 +99,14 @@ const HISTORY: &str = "(SELECT jsonb_build_object('sources', count(*), 'here', c
       WHERE x.name = s.name AND h.seconds IS NULL) e ON true
     WHERE s.job_id = t.job_id)";
 
+/// What a row `t` of `farm.task_view` waits for that comes after another job.
+const AFTER: &str = "CASE WHEN t.state = 'waiting' THEN (
+    SELECT jsonb_build_object('job', a.id, 'title', CASE WHEN farm.sees($2, a.id) THEN a.title END, 'accepted', a.state = 'accepted',
+      'tasks', count(x), 'ended', count(x) FILTER (WHERE farm.is_final(x.state)), 'leased', count(x) FILTER (WHERE x.state = 'leased'),
+      'waits_for', CASE WHEN bool_and(x.state = 'waiting') THEN a.after_job END)
+    FROM farm.job j JOIN farm.job a ON a.id = j.after_job LEFT JOIN farm.task x ON x.job_id = a.id
+    WHERE j.id = t.job_id GROUP BY a.id) END";
+
 /// Every builder's verdict on a row `t` of `farm.task_view`, which is `w` in `farm.task`.
 const VERDICTS: &str = "(SELECT coalesce(jsonb_agg(jsonb_build_object('builder', b.name,
     'slots', CASE WHEN b.alive AND b.state = 'enabled' AND t.platform = ANY (b.serves) AND b.takes_nothing IS NULL THEN b.slots ELSE 0 END,
@@ -116,7 +139,7 @@ pub fn why(conn: &mut PgConnection, viewer: Viewer, id: TaskId) -> Result<Why> {
         "SELECT jsonb_build_object('platform', t.platform, 'state', t.state, 'message', t.message, 'builder', t.builder,
            'stage', t.stage, 'not_before', t.not_before, 'backing_off', coalesce(t.not_before > now(), false),
            'enabled', p.enabled,
-           'line', {LINE}, 'weight', w.weight, 'history', {HISTORY},
+           'line', {LINE}, 'after', {AFTER}, 'weight', w.weight, 'history', {HISTORY},
            'builders', {VERDICTS}) AS document
          FROM farm.task_view t JOIN farm.platform p ON p.name = t.platform JOIN farm.task w ON w.id = t.id
          WHERE t.id = $1 AND farm.sees($2, t.job_id)"
@@ -169,7 +192,7 @@ fn summary(facts: &Facts) -> String {
     let platform = &facts.platform;
     let message = facts.message.as_deref().unwrap_or("no reason was recorded");
     match facts.state {
-        TaskState::Waiting => message.to_owned(),
+        TaskState::Waiting => facts.after.as_ref().map_or_else(|| message.to_owned(), waits_for),
         TaskState::Succeeded => "it was built".to_owned(),
         TaskState::Failed | TaskState::Cancelled => message.to_owned(),
         TaskState::Leased => format!(
@@ -192,6 +215,35 @@ fn summary(facts: &Facts) -> String {
             _ => "a builder has a free slot; it should begin within a second".to_owned(),
         },
     }
+}
+
+fn waits_for(after: &After) -> String {
+    let title = after.title.as_ref().map(|title| format!(" (“{title}”)")).unwrap_or_default();
+    let still = match after {
+        After { accepted: false, .. } => "which no validator has decided on yet".to_owned(),
+        After { waits_for: Some(before), .. } => format!("which waits for job {before} itself"),
+        After { tasks, ended, leased, .. } => {
+            format!(
+                "of whose {tasks} {} {ended} {} ended and {leased} {} being built",
+                noun(*tasks),
+                has(*ended),
+                is(*leased)
+            )
+        }
+    };
+    format!("it comes after job {}{title}, {still}; it goes on when all of them have succeeded", after.job)
+}
+
+fn noun(tasks: u32) -> &'static str {
+    if tasks == 1 { "task" } else { "tasks" }
+}
+
+fn has(number: u32) -> &'static str {
+    if number == 1 { "has" } else { "have" }
+}
+
+fn is(number: u32) -> &'static str {
+    if number == 1 { "is" } else { "are" }
 }
 
 fn blocked(facts: &Facts) -> String {

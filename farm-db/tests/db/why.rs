@@ -1,6 +1,6 @@
 //! Why a task waits: who is ahead of it, when it is expected to begin, and how that is known.
 
-use diesel::PgConnection;
+use diesel::{Connection as _, PgConnection, connection::SimpleConnection as _};
 use farm_api::people::Why;
 use farm_db::{
     Viewer,
@@ -104,4 +104,74 @@ fn a_builder_that_spoilt_the_task_says_that_others_may_take_it_first() {
     let [one, two] = &why.builders[..] else { panic!("two builders: {why:?}") };
     assert!(!one.could_take_it && one.reason.starts_with("spoilt it before: until "), "{one:?}");
     assert!(two.could_take_it, "{two:?}");
+}
+
+#[test]
+fn a_task_that_comes_after_a_job_says_how_far_that_one_is_and_its_name_to_those_who_may_see_it() {
+    let (db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    let first = testing::submitted(&mut conn, None);
+    let second = testing::submitted(&mut conn, Some(first));
+    testing::accept(&mut conn, second, &[PLATFORM]);
+    let summary = |conn: &mut PgConnection, job| asked(conn, job).summary;
+    let end = "; it goes on when all of them have succeeded";
+    let before = format!("it comes after job {first} (“a test”), ");
+    assert_eq!(summary(&mut conn, second), format!("{before}which no validator has decided on yet{end}"));
+    testing::accept(&mut conn, first, &[PLATFORM]);
+    builder.claim_one(&mut conn);
+    let at_work = "of whose 1 task 0 have ended and 1 is being built";
+    assert_eq!(summary(&mut conn, second), format!("{before}{at_work}{end}"));
+    let third = testing::submitted(&mut conn, Some(second));
+    testing::accept(&mut conn, third, &[PLATFORM]);
+    let chain = format!("it comes after job {second} (“a test”), which waits for job {first} itself{end}");
+    assert_eq!(summary(&mut conn, third), chain);
+    bucket(&mut conn, "secret", false);
+    execute(&mut conn, &format!("UPDATE farm.job SET bucket = 'secret' WHERE id = {first}"));
+    let task = task_of(&mut conn, second);
+    let seen = read::why(&mut db.connect_as("farm_web"), Viewer::ANYBODY, task).unwrap();
+    assert_eq!(seen.summary, format!("it comes after job {first}, {at_work}{end}"));
+}
+
+/// What is done to the builder, and how it then begins to say why it does not take the task.
+const REASONS: &[(&str, &str)] = &[
+    ("UPDATE farm.builder SET state = 'disabled', reason = 'its disk is broken'", "is disabled: its disk is broken"),
+    ("UPDATE farm.builder SET state = 'draining'", "is draining"),
+    ("UPDATE farm.builder SET last_seen_at = NULL", "never said hello"),
+    ("UPDATE farm.builder SET last_seen_at = now() - interval '1 hour'", "was last heard of "),
+    ("UPDATE farm.builder SET arches = '{s390x}'", "does not serve a-x86_64"),
+    ("UPDATE farm.builder SET platforms = '{}'", "does not serve a-x86_64"),
+    (
+        "INSERT INTO farm.builder_status SELECT id, instance, 'the load is 9.5', 9.5, 1, 1, 1, 1 FROM farm.builder",
+        "takes nothing: the load is 9.5",
+    ),
+    ("UPDATE farm.builder SET slots = 0", "is full: 0 of 0 slots"),
+    ("UPDATE farm.builder SET saves_for = (SELECT min(id) FROM farm.task)", "keeps its slots for task "),
+    ("UPDATE farm.ready SET avoid = (SELECT array_agg(id) FROM farm.builder)", "spoilt it before: until "),
+    (
+        "UPDATE farm.task SET weight = 9; UPDATE farm.builder SET slots = 9, saves_for = (SELECT max(id) FROM farm.task);
+         INSERT INTO farm.lease (task_id, attempt, builder_id, token, expires_at)
+           SELECT min(id), 1, (SELECT id FROM farm.builder), gen_random_uuid(), now() FROM farm.task",
+        "keeps its slots for it: 8 of the 9 that it takes are free",
+    ),
+];
+
+#[test]
+fn whatever_keeps_a_builder_from_a_task_is_said() {
+    let (_db, mut conn) = database();
+    testing::builder(&mut conn, "one");
+    testing::accepted(&mut conn, &[PLATFORM]);
+    let job = testing::accepted(&mut conn, &[PLATFORM]);
+    let free = asked(&mut conn, job);
+    assert!(free.builders[0].could_take_it && free.builders[0].reason == "has a free slot", "{free:?}");
+    for (change, reason) in REASONS {
+        let why = conn.test_transaction::<_, farm_db::DbError, _>(|conn| {
+            // Also what cannot be brought about by one builder and one task.
+            conn.batch_execute(&format!("SET LOCAL session_replication_role = replica; {change}"))?;
+            Ok(asked(conn, job))
+        });
+        let told = &why.builders[0];
+        assert!(!told.could_take_it && told.reason.starts_with(reason), "{change}: {told:?}");
+        let summary = format!("no builder can take it now: one {}", told.reason);
+        assert_eq!(why.summary, summary, "{change}");
+    }
 }
