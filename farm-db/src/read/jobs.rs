@@ -5,7 +5,10 @@ use diesel::{
 use farm_api::people::{Job, JobFilter, JobPage};
 use farm_types::{JobId, PlatformName, Progress};
 
-use super::tasks::{TASK, complete_urls, nothing};
+use super::{
+    tasks::{TASK, complete_urls, nothing},
+    why::expect,
+};
 use crate::{
     Result, Viewer,
     document::{document, documents},
@@ -40,6 +43,13 @@ pub fn job(conn: &mut PgConnection, viewer: Viewer, id: JobId) -> Result<Job> {
     let query = sql_query(query).bind::<BigInt, _>(id.0).bind::<Nullable<Integer>, _>(viewer.number());
     let Some(mut job) = document::<Job, _>(conn, query)? else { return Err(nothing(conn, "job", id.0)) };
     job.tasks.iter_mut().for_each(complete_urls);
+    Ok(job)
+}
+
+/// The same, and what is expected of each of its tasks that has not ended: for who looks at one job, not for lists.
+pub fn job_expecting(conn: &mut PgConnection, viewer: Viewer, id: JobId) -> Result<Job> {
+    let mut job = job(conn, viewer, id)?;
+    expect(conn, viewer, &mut job.tasks)?;
     Ok(job)
 }
 

@@ -6,7 +6,7 @@ use farm_api::{
     people::{Builder, Job, JobPage, Platform, RunningTask, Why},
     record::Usage,
 };
-use farm_types::{BuilderState, JobId, Outcome, Stage, TaskId, TaskState};
+use farm_types::{BuilderState, JobId, Outcome, Stage, TaskId, TaskState, WaitReason};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -48,6 +48,7 @@ fn farm() -> Server {
     let why = Why {
         task: TaskId(3),
         state: TaskState::Pending,
+        reason: WaitReason::NoBuilder,
         summary: "No builder that is alive can build for i686.".into(),
         ahead: Some(3),
         people: serde_json::from_str(
@@ -55,11 +56,11 @@ fn farm() -> Server {
         )
         .unwrap(),
         expected: serde_json::from_str(
-            r#"{"begins_after": 300, "begins_within": 1200, "takes": 240, "basis": "as 12 builds of it on this platform did"}"#,
+            r#"{"begins_after": 300, "begins_within": 1200, "takes": 240, "ends_after": 540, "ends_within": 1440, "basis": "as 12 builds of it on this platform did"}"#,
         )
         .unwrap(),
         builders: serde_json::from_str(
-            r#"[{"builder": "b1", "could_take_it": false, "reason": "builds for x86_64 only"}]"#,
+            r#"[{"builder": "b1", "could_take_it": false, "reason": "other_arch", "summary": "builds for x86_64 only"}]"#,
         )
         .unwrap(),
     };

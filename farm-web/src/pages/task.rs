@@ -46,8 +46,10 @@ struct TaskPage {
     why: Option<Why>,
     /// Who is ahead of it.
     line: Option<String>,
-    /// When it is expected to begin, and how long to take.
+    /// When it is expected to begin and to end.
     expected: Option<String>,
+    /// What can be done about it.
+    remedy: Option<&'static str>,
     /// The latest first.
     attempts: Vec<AttemptRow>,
     log: Option<LogView>,
@@ -109,6 +111,7 @@ pub async fn page(
         live: !task.state.is_final(),
         line: why.as_ref().and_then(Why::line),
         expected: why.as_ref().and_then(|why| why.expected.as_ref()).map(ToString::to_string),
+        remedy: why.as_ref().map(|why| why.reason.remedy()),
         why,
         attempts: attempts.collect(),
         log,
