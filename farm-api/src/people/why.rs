@@ -33,6 +33,16 @@ impl Why {
     /// Tasks ahead that are counted: so many are that or more.
     pub const MOST: i64 = 10_000;
 
+    /// The summary, where the builders say below why they do not take it.
+    pub fn headline(&self) -> &str {
+        match self.reason {
+            WaitReason::NoBuilder | WaitReason::NoneTakes | WaitReason::Busy if !self.builders.is_empty() => {
+                "no builder can take it now"
+            }
+            _ => &self.summary,
+        }
+    }
+
     /// Who is ahead, in words; `None` if nobody is.
     pub fn line(&self) -> Option<String> {
         let ahead = self.ahead.filter(|ahead| *ahead > 0)?;

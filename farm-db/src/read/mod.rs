@@ -16,7 +16,7 @@ pub(crate) use buckets::BUCKET;
 pub use buckets::buckets;
 pub use chain::{Link, chain};
 pub use farm::{RegisteredBuilder, builders, platforms, queue, registered_builders, running};
-pub use jobs::{job, job_expecting, jobs};
+pub use jobs::{job, job_expecting, jobs, titles};
 pub use logs::{LogChunk, LogPlace, log_chunks, log_place};
 pub use past::{PastAttempt, past_attempts};
 pub use records::{RecordPlace, earlier_record, record};

@@ -33,7 +33,7 @@ pub async fn run(args: &WhyArgs, client: &PeopleClient, output: &mut Output) -> 
 fn text(task: &Task, why: &Why) -> String {
     let (style, state) = task_state(why.state);
     let mut text = format!("{BOLD}{}:{}{BOLD:#}  {style}{state}{style:#}\n", task.job, task.platform);
-    text += &format!("  {}\n", shown(&why.summary));
+    text += &format!("  {}\n", shown(why.headline()));
     let remedy = format!("what can be done: {}", why.reason.remedy());
     for line in [why.line(), why.expected.as_ref().map(ToString::to_string), Some(remedy)].into_iter().flatten() {
         text += &format!("  {}\n", shown(&line));

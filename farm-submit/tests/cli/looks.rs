@@ -49,7 +49,7 @@ fn farm() -> Server {
         task: TaskId(3),
         state: TaskState::Pending,
         reason: WaitReason::NoBuilder,
-        summary: "No builder that is alive can build for i686.".into(),
+        summary: "no builder can take it now: b1 builds for x86_64 only".into(),
         ahead: Some(3),
         people: serde_json::from_str(
             r#"[{"person": "bob", "tasks": 2, "urgent": 2}, {"person": null, "tasks": 1, "urgent": 0}]"#,
