@@ -10,21 +10,32 @@ use std::{
 };
 
 use diesel::PgConnection;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{DbError, Pool, Result};
+
+/// A batch that waits for so long has others before it that hang: it gets a connection of its own, if there is one.
+const HANGS: Duration = Duration::from_millis(100);
 
 /// How much at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Items of one batch at the most.
     pub size: usize,
-    /// Batches under way at the same time; each has a connection.
+    /// Batches under way at the same time; each has a connection. A second one begins when many wait or the first one hangs: two small
+    /// batches cost much more than one of both.
     pub under_way: usize,
     /// Items that wait for a batch; who comes then is sent away.
     pub waiting: usize,
     /// How long a batch gathers before it begins.
     pub gather: Duration,
+}
+
+impl Bounds {
+    /// So many that they are worth a batch of their own.
+    fn many(self) -> usize {
+        (self.size / 2).max(1)
+    }
 }
 
 impl Default for Bounds {
@@ -76,19 +87,33 @@ impl<I: Send + 'static, O: Send + 'static> Batch<I, O> {
 
     /// Has an item done. Who no longer waits for the answer has it done all the same. [`DbError::Busy`]: too many wait already.
     pub async fn run(&self, item: I) -> Result<O> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         {
             let mut queue = self.inner.queue();
             if queue.waiting.len() >= self.inner.bounds.waiting {
                 return Err(DbError::Busy);
             }
             queue.waiting.push_back(Item { item, answer });
-            if queue.under_way < self.inner.bounds.under_way {
-                queue.under_way += 1;
-                tokio::spawn(Arc::clone(&self.inner).work_off());
+            let many = queue.waiting.len() >= self.inner.bounds.many();
+            if queue.under_way == 0 || many {
+                self.begin(&mut queue);
             }
         }
-        answered.await.unwrap_or_else(|_| Err(DbError::Unavailable("the process ends".to_owned())))
+        let answer = loop {
+            match timeout(HANGS, &mut answered).await {
+                Ok(answer) => break answer,
+                Err(_) => self.begin(&mut self.inner.queue()),
+            }
+        };
+        answer.unwrap_or_else(|_| Err(DbError::Unavailable("the process ends".to_owned())))
+    }
+
+    /// Begins one more batch, if there may be one and it would have anything to do.
+    fn begin(&self, queue: &mut Queue<I, O>) {
+        if queue.under_way < self.inner.bounds.under_way && !queue.waiting.is_empty() {
+            queue.under_way += 1;
+            tokio::spawn(Arc::clone(&self.inner).work_off());
+        }
     }
 
     /// How many items wait for a batch.

@@ -5,7 +5,8 @@ SET LOCAL ROLE farm_owner;
 -- so that there is one way to end an attempt.
 --
 -- What is joined with a batch is few rows, found by their keys. A plan that was made while a table was short must not become the reading of
--- a million rows, hence `enable_seqscan = off` and its kind.
+-- a million rows, hence `enable_seqscan = off` and its kind; and where a table is short at one time and long at another (`ready`, `lease`), each
+-- key is looked up by itself.
 
 -- An answer that was an SQL function, which is planned at each call unless it becomes a part of the query that calls it.
 
@@ -62,8 +63,8 @@ END $$;
 
 -- Claiming.
 
--- A task in the queue, and who is to have it.
-CREATE TYPE farm.pick AS (platform text, class farm.class, rank bigint, task_id bigint, builder_id int, instance uuid, weight int);
+-- A task in the queue, who is to have it, and where its row is, which is locked: from there to the delete it is not looked for again.
+CREATE TYPE farm.pick AS (task_id bigint, builder_id int, instance uuid, weight int, row_at tid);
 
 -- What builders did under their leases: a line each.
 CREATE FUNCTION farm.record_leases(p_action text, p_builders int[], p_tasks bigint[], p_details jsonb[]) RETURNS void
@@ -115,13 +116,11 @@ BEGIN
   FOR builder_id, task_id, attempt, token, job_id, platform, timeout_seconds, recipe, sources, waited, network, weight, options, limits,
       built_with IN
     WITH taken AS (
-      DELETE FROM farm.ready r USING unnest(p_picks) k
-      WHERE r.platform = k.platform AND r.class = k.class AND r.rank = k.rank AND r.task_id = k.task_id
-      RETURNING r.task_id, r.not_before, k.builder_id, k.instance, k.weight),
+      DELETE FROM farm.ready r WHERE r.ctid = ANY (ARRAY(SELECT k.row_at FROM unnest(p_picks) k)) RETURNING r.task_id, r.not_before),
     leased AS (
       UPDATE farm.task t SET state = 'leased', attempts = t.attempts + 1, started_at = now()
-      FROM taken k WHERE t.id = k.task_id AND t.state = 'pending'
-      RETURNING t.id, t.attempts, t.job_id, t.platform, t.timeout_seconds, gen_random_uuid() AS token, k.not_before, k.builder_id,
+      FROM taken r JOIN unnest(p_picks) k ON k.task_id = r.task_id WHERE t.id = r.task_id AND t.state = 'pending'
+      RETURNING t.id, t.attempts, t.job_id, t.platform, t.timeout_seconds, gen_random_uuid() AS token, r.not_before, k.builder_id,
         k.instance, k.weight),
     begun AS (
       INSERT INTO farm.attempt (task_id, number, builder_id, token) SELECT l.id, l.attempts, l.builder_id, l.token FROM leased l),
@@ -195,13 +194,12 @@ BEGIN
           WHERE r.platform = v_saved.platform AND r.class = v_saved.class AND r.rank = v_saved.rank AND r.task_id = v_saved.task_id) h
       ORDER BY h.class, h.rank, h.task_id LIMIT p_want + 8),
     locked AS (
-      SELECT r.platform, r.class, r.rank, r.task_id, r.weight FROM head JOIN farm.ready r USING (platform, class, rank, task_id)
+      SELECT r.class, r.rank, r.task_id, r.weight, r.ctid AS row_at FROM head JOIN farm.ready r USING (platform, class, rank, task_id)
       WHERE v_careful OR NOT (SELECT bool_or(weight > 1) FROM head)
       ORDER BY r.class, r.rank, r.task_id LIMIT p_want FOR UPDATE OF r SKIP LOCKED),
     fitting AS (
       SELECT l.*, sum(least(l.weight, v_slots)) OVER (ORDER BY l.class, l.rank, l.task_id) AS total FROM locked l)
-    SELECT array_agg(ROW(f.platform, f.class, f.rank, f.task_id, p_builder, p_instance, least(f.weight, v_slots))::farm.pick
-                     ORDER BY f.class, f.rank, f.task_id)
+    SELECT array_agg(ROW(f.task_id, p_builder, p_instance, least(f.weight, v_slots), f.row_at)::farm.pick ORDER BY f.class, f.rank, f.task_id)
       INTO v_picks FROM fitting f WHERE f.total <= p_want;
     IF v_picks IS NOT NULL THEN
       RETURN QUERY SELECT * FROM farm.hand_out(v_picks, p_lease);
@@ -247,11 +245,12 @@ BEGIN
       JOIN farm.platform p ON p.name = k.platform AND farm.serves(b, p)
     FOR KEY SHARE OF b),
   locked AS (
-    SELECT ROW(r.platform, r.class, r.rank, r.task_id, k.builder_id, k.instance, 1)::farm.pick AS pick FROM alive k
-      JOIN farm.ready r ON r.platform = k.platform AND r.class = k.class::farm.class AND r.rank = k.rank AND r.task_id = k.task_id
-    -- Better the same builder again than never.
-    WHERE r.weight = 1 AND r.not_before <= now() AND (k.builder_id <> ALL (r.avoid) OR r.not_before < now() - interval '2 minutes')
-    FOR UPDATE OF r SKIP LOCKED)
+    SELECT ROW(k.task_id, k.builder_id, k.instance, 1, r.row_at)::farm.pick AS pick FROM alive k CROSS JOIN LATERAL (
+      SELECT r.ctid AS row_at FROM farm.ready r
+      WHERE r.platform = k.platform AND r.class = k.class::farm.class AND r.rank = k.rank AND r.task_id = k.task_id
+        -- Better the same builder again than never.
+        AND r.weight = 1 AND r.not_before <= now() AND (k.builder_id <> ALL (r.avoid) OR r.not_before < now() - interval '2 minutes')
+      LIMIT 1 FOR UPDATE SKIP LOCKED) r)
   SELECT array_agg(pick) INTO v_picks FROM locked;
   IF v_picks IS NOT NULL THEN
     RETURN QUERY SELECT * FROM farm.hand_out(v_picks, p_lease);
@@ -266,23 +265,28 @@ CREATE FUNCTION farm.renew_all(p_builders int[], p_instances uuid[], p_tasks big
 RETURNS SETOF int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' SET plan_cache_mode = force_generic_plan
   SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+  v_places int[];
+  v_rows tid[];
 BEGIN
   PERFORM farm.saw(ARRAY(
     SELECT b.id FROM unnest(p_builders, p_instances) AS x(builder_id, instance) JOIN farm.builder b ON b.id = x.builder_id
     WHERE b.instance = x.instance OR farm.hands_over(b.id, x.instance)));
   -- Locked in the order in which all others lock leases.
-  RETURN QUERY
   WITH held AS MATERIALIZED (
-    SELECT l.task_id, x.place
-    FROM unnest(p_builders, p_instances, p_tasks, p_attempts, p_tokens) WITH ORDINALITY
-        AS x(builder_id, instance, task_id, attempt, token, place)
-      JOIN farm.builder b ON b.id = x.builder_id
-      JOIN farm.lease l ON l.task_id = x.task_id AND l.attempt = x.attempt AND l.token = x.token AND l.builder_id = x.builder_id
-    WHERE b.instance = x.instance OR farm.hands_over(b.id, x.instance)
-    ORDER BY l.task_id FOR NO KEY UPDATE OF l),
-  renewed AS (
-    UPDATE farm.lease l SET expires_at = now() + p_lease FROM held h WHERE l.task_id = h.task_id)
-  SELECT h.place::int FROM held h;
+    SELECT l.row_at, x.place::int FROM (
+      SELECT x.* FROM unnest(p_builders, p_instances, p_tasks, p_attempts, p_tokens) WITH ORDINALITY
+          AS x(builder_id, instance, task_id, attempt, token, place)
+        JOIN farm.builder b ON b.id = x.builder_id
+      WHERE b.instance = x.instance OR farm.hands_over(b.id, x.instance) ORDER BY x.task_id OFFSET 0) x
+    CROSS JOIN LATERAL (
+      SELECT l.ctid AS row_at FROM farm.lease l
+      WHERE l.task_id = x.task_id AND l.attempt = x.attempt AND l.token = x.token AND l.builder_id = x.builder_id
+      LIMIT 1 FOR NO KEY UPDATE) l)
+  SELECT array_agg(row_at), array_agg(place) INTO v_rows, v_places FROM held;
+  -- A statement of its own, which sees the rows as they were when they were locked.
+  UPDATE farm.lease SET expires_at = now() + p_lease WHERE ctid = ANY (v_rows);
+  RETURN QUERY SELECT unnest(v_places);
 END $$;
 
 -- Whether this life of a builder hands over to the next one, and finishes what it holds.
@@ -421,25 +425,32 @@ DECLARE
   v_causes farm.cause[];
   v_messages text[];
   v_files int[];
+  v_rows tid[];
   v_ended int;
   v_logged boolean;
   v_jobs bigint[] := '{}';
 BEGIN
   WITH held AS MATERIALIZED (
-    SELECT e.place, e.builder, l.task_id, l.attempt, e.outcome, e.cause, e.message, jsonb_array_length(e.artifacts) AS files
-    FROM jsonb_to_recordset(p_ends) AS e(place int, builder int, task bigint, attempt int, token uuid, outcome farm.outcome, cause farm.cause,
-        message text, artifacts jsonb)
-      JOIN farm.lease l ON l.task_id = e.task AND l.attempt = e.attempt AND l.token = e.token AND l.builder_id = e.builder
-    WHERE e.outcome IN ('succeeded', 'failed', 'farm_fault') AND farm.undelivered(e.task, e.attempt, e.artifacts) IS NULL
-    ORDER BY l.task_id FOR UPDATE OF l),
-  let_go AS (
-    DELETE FROM farm.lease l USING held h WHERE l.task_id = h.task_id RETURNING h.*)
-  SELECT array_agg(place), array_agg(builder), array_agg(task_id), array_agg(attempt), array_agg(outcome), array_agg(cause), array_agg(message),
-         array_agg(files)
-    INTO v_places, v_builders, v_tasks, v_attempts, v_outcomes, v_causes, v_messages, v_files FROM let_go;
+    -- Told twice is ended once.
+    SELECT DISTINCT ON (e.task) e.place, e.builder, e.task, e.attempt, e.outcome, e.cause, e.message, e.files, l.row_at FROM (
+      SELECT e.*, jsonb_array_length(e.artifacts) AS files
+      FROM jsonb_to_recordset(p_ends) AS e(place int, builder int, task bigint, attempt int, token uuid, outcome farm.outcome,
+          cause farm.cause, message text, artifacts jsonb)
+      WHERE e.outcome IN ('succeeded', 'failed', 'farm_fault') AND farm.undelivered(e.task, e.attempt, e.artifacts) IS NULL
+      ORDER BY e.task OFFSET 0) e
+    CROSS JOIN LATERAL (
+      SELECT l.ctid AS row_at FROM farm.lease l
+      WHERE l.task_id = e.task AND l.attempt = e.attempt AND l.token = e.token AND l.builder_id = e.builder
+      LIMIT 1 FOR UPDATE) l
+    ORDER BY e.task)
+  SELECT array_agg(place), array_agg(builder), array_agg(task), array_agg(attempt), array_agg(outcome), array_agg(cause), array_agg(message),
+         array_agg(files), array_agg(row_at)
+    INTO v_places, v_builders, v_tasks, v_attempts, v_outcomes, v_causes, v_messages, v_files, v_rows FROM held;
   IF v_places IS NULL THEN
     RETURN;
   END IF;
+  -- A statement of its own, which sees the rows as they were when they were locked.
+  DELETE FROM farm.lease WHERE ctid = ANY (v_rows);
   WITH e AS MATERIALIZED (
     SELECT e.* FROM jsonb_to_recordset(p_ends) AS e(place int, task bigint, attempt int, outcome farm.outcome, cause farm.cause,
         stage farm.stage, message text, excerpt jsonb, stages jsonb, artifacts jsonb, usage jsonb, marks jsonb)

@@ -58,6 +58,27 @@ async fn what_comes_while_a_batch_is_under_way_is_done_in_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_hangs_does_not_keep_the_next_one_waiting() {
+    let db = TestDb::new();
+    let (open, gate) = channel::<()>();
+    let (gate, begun) = (Mutex::new(gate), Arc::new(AtomicUsize::new(0)));
+    let begins = Arc::clone(&begun);
+    let batch = Batch::new(pool(&db), Bounds::default(), move |_, items: Vec<u32>| {
+        begins.fetch_add(1, Ordering::SeqCst);
+        if items.contains(&1) {
+            gate.lock().unwrap().recv().unwrap();
+        }
+        Ok(items)
+    });
+    let hanging = batch.clone();
+    let hanging = tokio::spawn(async move { hanging.run(1).await.unwrap() });
+    until("the first batch is under way", || begun.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(tokio::time::timeout(DEADLINE, batch.run(2)).await.unwrap().unwrap(), 2);
+    open.send(()).unwrap();
+    assert_eq!(hanging.await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_comes_when_too_many_wait_is_sent_away() {
     let db = TestDb::new();
     let (batch, sizes, open) = gated(pool(&db), Bounds { size: 4, under_way: 1, waiting: 1, ..Bounds::default() });

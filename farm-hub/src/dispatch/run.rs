@@ -8,8 +8,8 @@ use farm_db::{
 };
 use farm_types::PlatformName;
 use tokio::{
-    sync::Semaphore,
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout_at},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at},
 };
 use tracing::warn;
 
@@ -21,8 +21,10 @@ use super::{
 };
 use crate::hub::Shared;
 
-/// Claims under way at once: while they are, what comes is gathered for the next.
-const CLAIMS: usize = 2;
+/// Claims of builders that look by themselves, at once.
+const CAREFUL: usize = 2;
+/// A claim by keys that takes so long hangs: another one may begin.
+const HANGS: Duration = Duration::from_millis(100);
 /// Tasks that a look asks for, of each platform.
 const KEYS: u32 = 1_000;
 /// How often to see whether builders have to be asked about.
@@ -36,11 +38,11 @@ const ASK_GATHER: Duration = Duration::from_millis(5);
 
 /// Matches and claims whenever there is something to match.
 pub(crate) async fn dispatch(hub: Shared) -> anyhow::Result<()> {
-    let (by_key, careful) = (Arc::new(Semaphore::new(CLAIMS)), Arc::new(Semaphore::new(CLAIMS)));
+    let (turns, careful) = (Turns::default(), Arc::new(Semaphore::new(CAREFUL)));
     let matching = async {
         loop {
-            // Before the match, so that all that came until there is room is in it.
-            let Ok(permit) = Arc::clone(&by_key).acquire_owned().await else { return };
+            // Before the match, so that all that came until then is in it.
+            let permit = turns.next().await;
             let round = hub.desk.round();
             for (ticket, heavy) in round.careful {
                 let (hub, careful) = (Shared::clone(&hub), Arc::clone(&careful));
@@ -66,6 +68,32 @@ pub(crate) async fn dispatch(hub: Shared) -> anyhow::Result<()> {
     };
     hub.shutdown.run_until_cancelled(matching).await;
     Ok(())
+}
+
+/// Whose turn it is to claim by keys: one at a time, while which others gather for the next, or one more beside one that hangs.
+struct Turns {
+    usual: Arc<Semaphore>,
+    spare: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { usual: Arc::new(Semaphore::new(1)), spare: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+impl Turns {
+    /// Waits for a turn, which lasts as long as what it answers. (A semaphore that is never closed always has one to give in the end.)
+    async fn next(&self) -> Option<OwnedSemaphorePermit> {
+        let usual = || Arc::clone(&self.usual).acquire_owned();
+        if let Ok(turn) = timeout(HANGS, usual()).await {
+            return turn.ok();
+        }
+        tokio::select! {
+            turn = usual() => turn.ok(),
+            turn = Arc::clone(&self.spare).acquire_owned() => turn.ok(),
+        }
+    }
 }
 
 /// Asks what builders are given that came or were not asked about for a while, all in one statement, which tells the database that
