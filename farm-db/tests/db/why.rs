@@ -79,10 +79,21 @@ fn what_is_expected_follows_from_those_ahead_and_what_runs_and_says_how_it_is_kn
 
     // What runs counts with what is left of it.
     assert_eq!(builder.claim(&mut conn, 2).len(), 2);
-    execute(&mut conn, "UPDATE farm.attempt SET started_at = now() - interval '5 minutes'");
+    for table in ["attempt", "task"] {
+        execute(
+            &mut conn,
+            &format!("UPDATE farm.{table} SET started_at = now() - interval '5 minutes' WHERE started_at IS NOT NULL"),
+        );
+    }
     let expected = asked(&mut conn, last).expected.unwrap();
     let after = expected.begins_after.unwrap();
     assert!((300..=450).contains(&after), "two of ten minutes and two halves, over two slots: {after}");
+    let job = read::job_expecting(&mut conn, Viewer::ANYBODY, first).unwrap();
+    let running = job.tasks[0].expected.as_ref().unwrap();
+    let told = "expected to end in about 5 min: known from 1 build of this package on this platform";
+    assert_eq!((running.ends_within, running.to_string().as_str()), (running.ends_after, told));
+    let job = read::job_expecting(&mut conn, Viewer::ANYBODY, last).unwrap();
+    assert!(job.tasks[0].expected.as_ref().unwrap().begins_after > Some(0), "{job:?}");
 
     operator::set_builder_state(&mut conn, &testing::operator(), &"one".parse().unwrap(), BuilderState::Draining, None)
         .unwrap();

@@ -205,6 +205,20 @@ fn a_running_task_shows_its_stage_and_builder() {
 }
 
 #[test]
+fn a_task_that_has_not_ended_says_when_it_is_expected_to_in_show_and_in_json() {
+    let mut waits = task(1, "f13-x86_64", TaskState::Pending);
+    let known = r#"{"begins_after": 300, "begins_within": 1200, "takes": 240, "ends_after": 540, "ends_within": 1440, "basis": "so"}"#;
+    waits.expected = serde_json::from_str(known).unwrap();
+    let server = Server::with_job(job(1, vec![waits]));
+    let ran = run(program("farm", &server.url).args(["show", "1"])).ended(0);
+    let line = "  f13-x86_64  pending    expected to begin in 5 to 20 min, and to end about 4 min after that: so\n";
+    assert!(ran.stdout.ends_with(line), "{}", ran.stdout);
+    let json = run(program("farm", &server.url).args(["show", "1", "--json"])).ended(0).stdout;
+    let job: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(job["tasks"][0]["expected"]["ends_within"], 1440);
+}
+
+#[test]
 fn a_task_that_is_tried_again_says_why() {
     let mut again = task(1, "f13-x86_64", TaskState::Pending);
     again.attempts = vec![attempt(1, Some(Outcome::Lost))];

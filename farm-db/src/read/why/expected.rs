@@ -1,12 +1,12 @@
-use farm_api::people::{Expected, Why};
+use farm_api::people::{BuilderVerdict, Expected, Why};
 use farm_types::TaskState;
 
 use super::facts::{Candidate, Facts, History};
 
 /// When the task is expected to begin and to end, as far as that is known.
-pub(super) fn expected(facts: &Facts) -> Option<Expected> {
+pub(super) fn expected(facts: &Facts, verdicts: &[BuilderVerdict]) -> Option<Expected> {
     let begins = match facts.state {
-        TaskState::Pending if facts.enabled && !facts.backing_off => begins(facts)?,
+        TaskState::Pending if facts.enabled && !facts.backing_off => begins(facts, verdicts)?,
         TaskState::Leased => Some((0, Some(0))),
         _ => return None,
     };
@@ -26,15 +26,15 @@ pub(super) fn expected(facts: &Facts) -> Option<Expected> {
 
 /// As if those ahead and what runs were divided among the slots of all who serve the platform: from half of that to twice.
 #[expect(clippy::option_option, reason = "there is no line; nobody serves the platform")]
-fn begins(facts: &Facts) -> Option<Option<(u64, Option<u64>)>> {
+fn begins(facts: &Facts, verdicts: &[BuilderVerdict]) -> Option<Option<(u64, Option<u64>)>> {
     let line = facts.line.as_ref()?;
     let takers = || facts.builders.iter().filter(|candidate| candidate.takes_tasks());
     let slots: u32 = takers().map(|candidate| candidate.slots).sum();
-    let free = takers().any(|candidate| candidate.used + facts.weight.min(candidate.slots) <= candidate.slots);
+    let room = verdicts.iter().any(|verdict| verdict.could_take_it);
     let running: u64 = takers().map(|candidate: &Candidate| candidate.running).sum();
     let middle = match slots {
         0 => return Some(None),
-        _ if line.ahead == 0 && free => 0,
+        _ if line.ahead == 0 && room => 0,
         slots => ((line.cost + running) / u64::from(slots) / 1000).max(60),
     };
     // Where not all are counted, it is not known how long it takes at the most.

@@ -18,7 +18,8 @@ const MOST: usize = 20;
 pub fn why(conn: &mut PgConnection, viewer: Viewer, id: TaskId) -> Result<Why> {
     let facts =
         facts(conn, viewer, &[id.0])?.pop().ok_or_else(|| DbError::NotFound(format!("there is no task {id}")))?;
-    let (expected, builders) = (expected(&facts), reasons::verdicts(&facts));
+    let builders = reasons::verdicts(&facts);
+    let expected = expected(&facts, &builders);
     let (reason, summary) = reasons::of_task(&facts, &builders);
     let (ahead, people) = facts.line.map_or((None, Vec::new()), |line| (Some(line.ahead), line.people));
     Ok(Why { task: id, state: facts.state, reason, summary, ahead, people, expected, builders })
@@ -35,7 +36,7 @@ pub fn expect(conn: &mut PgConnection, viewer: Viewer, tasks: &mut [Task]) -> Re
     for facts in facts(conn, viewer, &ids)? {
         // It may have gone on since it was read.
         if let Some(task) = open.iter_mut().find(|task| task.id == facts.id && task.state == facts.state) {
-            task.expected = expected(&facts);
+            task.expected = expected(&facts, &reasons::verdicts(&facts));
         }
     }
     Ok(())
