@@ -11,8 +11,8 @@ use farm_types::{TaskId, TaskState};
 use self::{expected::expected, facts::facts};
 use crate::{DbError, Result, Viewer};
 
-/// Of a job with more tasks than that it is looked for those that come first what is expected of them.
-const MOST: usize = 20;
+/// Of a job with more open tasks than that it is told of the first ones what is expected of them: each costs as much as a `why`.
+const MOST: usize = 8;
 
 /// Why a task is where it is; never without a reason.
 pub fn why(conn: &mut PgConnection, viewer: Viewer, id: TaskId) -> Result<Why> {
