@@ -208,6 +208,9 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub set_aside: Option<Timestamp>,
+    /// When it is expected to begin and to end, as far as that is known of a task that has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
     /// The lines of the log that say why it failed.
     #[serde(default)]
     pub excerpt: Vec<LogLine>,

@@ -13,6 +13,7 @@ mod outcome;
 mod size;
 mod state;
 mod target;
+mod wait;
 
 pub use access::{Grant, ParseGrantError, Right, Scope, TokenKind, Way};
 pub use digest::{Digest, ParseDigestError};
@@ -27,3 +28,4 @@ pub use outcome::{Cause, Outcome, Stage};
 pub use size::{ParseSizeError, Size};
 pub use state::{ArtifactKind, BuilderState, Class, JobState, Progress, TaskState};
 pub use target::{PlatformChoice, TargetList, TargetProblem};
+pub use wait::WaitReason;

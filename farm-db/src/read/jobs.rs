@@ -1,11 +1,16 @@
+use std::collections::HashMap;
+
 use diesel::{
     PgConnection, sql_query,
-    sql_types::{BigInt, Integer, Nullable, Text},
+    sql_types::{Array, BigInt, Integer, Nullable, Text},
 };
 use farm_api::people::{Job, JobFilter, JobPage};
 use farm_types::{JobId, PlatformName, Progress};
 
-use super::tasks::{TASK, complete_urls, nothing};
+use super::{
+    tasks::{TASK, complete_urls, nothing},
+    why::expect,
+};
 use crate::{
     Result, Viewer,
     document::{document, documents},
@@ -43,6 +48,13 @@ pub fn job(conn: &mut PgConnection, viewer: Viewer, id: JobId) -> Result<Job> {
     Ok(job)
 }
 
+/// The same, and what is expected of each of its tasks that has not ended: for who looks at one job, not for lists.
+pub fn job_expecting(conn: &mut PgConnection, viewer: Viewer, id: JobId) -> Result<Job> {
+    let mut job = job(conn, viewer, id)?;
+    expect(conn, viewer, &mut job.tasks)?;
+    Ok(job)
+}
+
 /// Jobs, newest first.
 pub fn jobs(conn: &mut PgConnection, viewer: Viewer, filter: &JobFilter) -> Result<JobPage> {
     let limit = i64::from(filter.limit.unwrap_or(50).clamp(1, 500));
@@ -71,4 +83,18 @@ pub fn jobs(conn: &mut PgConnection, viewer: Viewer, filter: &JobFilter) -> Resu
     jobs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = if more { jobs.last().map(|job| job.id.0) } else { None };
     Ok(JobPage { jobs, next })
+}
+
+/// What those of the jobs are called that the viewer sees.
+pub fn titles(
+    conn: &mut PgConnection,
+    viewer: Viewer,
+    jobs: impl Iterator<Item = JobId>,
+) -> Result<HashMap<JobId, String>> {
+    let jobs: Vec<i64> = jobs.map(|job| job.0).collect();
+    let query = sql_query(
+        "SELECT jsonb_build_array(j.id, j.title) AS document FROM farm.job j WHERE j.id = ANY ($1) AND farm.sees($2, j.id)",
+    );
+    let query = query.bind::<Array<BigInt>, _>(jobs).bind::<Nullable<Integer>, _>(viewer.number());
+    Ok(documents(conn, query)?.into_iter().collect())
 }

@@ -7,11 +7,14 @@ use farm_db::{
     intake::{self, Submission},
     operator, read, testing,
 };
-use farm_types::{BuilderState, Class, JobId, Outcome};
+use farm_types::{
+    BuilderState, Class, JobId, Outcome, TaskState,
+    WaitReason::{self, *},
+};
 
 use crate::{
     access::{bucket, grant},
-    support::{PLATFORM, database, end_backoffs, execute, task_of},
+    support::{PLATFORM, database, end_backoffs, execute, task_of, text},
 };
 
 fn asked(conn: &mut PgConnection, job: JobId) -> Why {
@@ -61,8 +64,7 @@ fn what_is_expected_follows_from_those_ahead_and_what_runs_and_says_how_it_is_kn
     let new = testing::submission(&mut conn, "alice");
     let first = accepted(&mut conn, &new, "known");
     let expected = asked(&mut conn, first).expected.unwrap();
-    let words =
-        "expected to begin at once, and to take about 10 min: known from 1 build of this package on this platform";
+    let words = "expected to begin at once, and to end about 10 min after that: known from 1 build of this package on this platform";
     assert_eq!(expected.to_string(), words);
 
     for _ in 0..3 {
@@ -77,10 +79,21 @@ fn what_is_expected_follows_from_those_ahead_and_what_runs_and_says_how_it_is_kn
 
     // What runs counts with what is left of it.
     assert_eq!(builder.claim(&mut conn, 2).len(), 2);
-    execute(&mut conn, "UPDATE farm.attempt SET started_at = now() - interval '5 minutes'");
+    for table in ["attempt", "task"] {
+        execute(
+            &mut conn,
+            &format!("UPDATE farm.{table} SET started_at = now() - interval '5 minutes' WHERE started_at IS NOT NULL"),
+        );
+    }
     let expected = asked(&mut conn, last).expected.unwrap();
     let after = expected.begins_after.unwrap();
     assert!((300..=450).contains(&after), "two of ten minutes and two halves, over two slots: {after}");
+    let job = read::job_expecting(&mut conn, Viewer::ANYBODY, first).unwrap();
+    let running = job.tasks[0].expected.as_ref().unwrap();
+    let told = "expected to end in about 5 min: known from 1 build of this package on this platform";
+    assert_eq!((running.ends_within, running.to_string().as_str()), (running.ends_after, told));
+    let job = read::job_expecting(&mut conn, Viewer::ANYBODY, last).unwrap();
+    assert!(job.tasks[0].expected.as_ref().unwrap().begins_after > Some(0), "{job:?}");
 
     operator::set_builder_state(&mut conn, &testing::operator(), &"one".parse().unwrap(), BuilderState::Draining, None)
         .unwrap();
@@ -102,7 +115,10 @@ fn a_builder_that_spoilt_the_task_says_that_others_may_take_it_first() {
     end_backoffs(&mut conn);
     let why = asked(&mut conn, job);
     let [one, two] = &why.builders[..] else { panic!("two builders: {why:?}") };
-    assert!(!one.could_take_it && one.reason.starts_with("spoilt it before: until "), "{one:?}");
+    assert!(
+        !one.could_take_it && one.reason == WaitReason::SpoiltIt && one.summary.starts_with("spoilt it before: until "),
+        "{one:?}"
+    );
     assert!(two.could_take_it, "{two:?}");
 }
 
@@ -132,46 +148,187 @@ fn a_task_that_comes_after_a_job_says_how_far_that_one_is_and_its_name_to_those_
     assert_eq!(seen.summary, format!("it comes after job {first}, {at_work}{end}"));
 }
 
-/// What is done to the builder, and how it then begins to say why it does not take the task.
-const REASONS: &[(&str, &str)] = &[
-    ("UPDATE farm.builder SET state = 'disabled', reason = 'its disk is broken'", "is disabled: its disk is broken"),
-    ("UPDATE farm.builder SET state = 'draining'", "is draining"),
-    ("UPDATE farm.builder SET last_seen_at = NULL", "never said hello"),
-    ("UPDATE farm.builder SET last_seen_at = now() - interval '1 hour'", "was last heard of "),
-    ("UPDATE farm.builder SET arches = '{s390x}'", "does not serve a-x86_64"),
-    ("UPDATE farm.builder SET platforms = '{}'", "does not serve a-x86_64"),
+/// What is done to the builder, its reason, how that begins in words, and what it is for the task if there is no other builder.
+const OF_BUILDERS: &[(&str, WaitReason, &str, WaitReason)] = &[
+    (
+        "UPDATE farm.builder SET state = 'disabled', reason = 'its disk is broken'",
+        Disabled,
+        "is disabled: its disk is broken",
+        NoneTakes,
+    ),
+    (
+        "UPDATE farm.builder SET state = 'disabled', out_at = now(), reason = 'it spoilt 3 tasks'",
+        OutOfService,
+        "is out of service: it spoilt 3 tasks",
+        NoneTakes,
+    ),
+    ("UPDATE farm.builder SET state = 'draining'", Draining, "is draining", NoneTakes),
+    ("UPDATE farm.builder SET last_seen_at = NULL", NeverCame, "never said hello", NoneTakes),
+    ("UPDATE farm.builder SET last_seen_at = now() - interval '1 hour'", Away, "was last heard of ", NoneTakes),
+    ("UPDATE farm.builder SET arches = '{s390x}'", OtherArch, "builds for s390x only", NoBuilder),
+    ("UPDATE farm.builder SET platforms = '{}'", NotServed, "does not serve a-x86_64", NoBuilder),
     (
         "INSERT INTO farm.builder_status SELECT id, instance, 'the load is 9.5', 9.5, 1, 1, 1, 1 FROM farm.builder",
+        TakesNothing,
         "takes nothing: the load is 9.5",
+        NoneTakes,
     ),
-    ("UPDATE farm.builder SET slots = 0", "is full: 0 of 0 slots"),
-    ("UPDATE farm.builder SET saves_for = (SELECT min(id) FROM farm.task)", "keeps its slots for task "),
-    ("UPDATE farm.ready SET avoid = (SELECT array_agg(id) FROM farm.builder)", "spoilt it before: until "),
+    ("UPDATE farm.builder SET slots = 0", Full, "is full: 0 of 0 slots", NoneTakes),
+    (
+        "UPDATE farm.task SET weight = 3; UPDATE farm.builder SET slots = 3;
+         INSERT INTO farm.lease (task_id, attempt, builder_id, token, expires_at)
+           SELECT min(id), 1, (SELECT id FROM farm.builder), gen_random_uuid(), now() FROM farm.task",
+        LittleRoom,
+        "has 2 slots free, and the task takes 3",
+        Busy,
+    ),
+    ("UPDATE farm.builder SET saves_for = (SELECT min(id) FROM farm.task)", KeptForAnother, "keeps its slots for task ", Busy),
+    ("UPDATE farm.ready SET avoid = (SELECT array_agg(id) FROM farm.builder)", SpoiltIt, "spoilt it before: until ", Busy),
     (
         "UPDATE farm.task SET weight = 9; UPDATE farm.builder SET slots = 9, saves_for = (SELECT max(id) FROM farm.task);
          INSERT INTO farm.lease (task_id, attempt, builder_id, token, expires_at)
            SELECT min(id), 1, (SELECT id FROM farm.builder), gen_random_uuid(), now() FROM farm.task",
+        KeptForIt,
         "keeps its slots for it: 8 of the 9 that it takes are free",
+        Busy,
+    ),
+    ("UPDATE farm.platform SET enabled = false", PlatformDisabled, "serves its platform, which is disabled", PlatformDisabled),
+    (
+        "UPDATE farm.ready SET not_before = now() + interval '1 hour'",
+        BackingOff,
+        "may take it after ",
+        BackingOff,
     ),
 ];
 
+/// What is done to the task, and its reason.
+const OF_TASKS: &[(&str, WaitReason, &str)] = &[
+    ("", Line, "a builder has a free slot, and those ahead are given theirs first"),
+    ("DELETE FROM farm.ready WHERE task_id <> $TASK", Next, "a builder has a free slot; it should begin"),
+    ("DELETE FROM farm.ready WHERE task_id = $TASK", NotQueued, "it is pending, and yet not in the queue"),
+    ("DELETE FROM farm.builder", NoBuilder, "no builder can take it now: none is registered"),
+    (
+        "UPDATE farm.builder SET left_at = now(), instance = NULL, slots = 0, arches = '{}', last_seen_at = NULL",
+        NoBuilder,
+        "no builder can take it now: none is registered",
+    ),
+    ("UPDATE farm.task SET state = 'waiting'", After, "it comes after "),
+    ("UPDATE farm.task SET state = 'leased', attempts = 1", Building, "builder "),
+    ("UPDATE farm.task SET state = 'succeeded', attempts = 1, finished_at = now()", Built, "it was built"),
+    ("UPDATE farm.task SET cause = 'internal', finished_at = now(), state = 'failed', message = 'no'", Failed, "no"),
+    ("UPDATE farm.task SET cause = 'internal', finished_at = now(), state = 'failed'", Failed, "it failed"),
+    (
+        "UPDATE farm.task SET cause = 'internal', finished_at = now(), state = 'failed', set_aside_at = now(), message = 'look'",
+        SetAside,
+        "look",
+    ),
+    (
+        "UPDATE farm.task SET cause = 'internal', finished_at = now(), state = 'cancelled'",
+        Cancelled,
+        "it was cancelled",
+    ),
+];
+
+/// Does what also cannot be brought about by one builder and one task, asks, and undoes it.
+fn asked_when(conn: &mut PgConnection, job: JobId, change: &str) -> Why {
+    conn.test_transaction::<_, farm_db::DbError, _>(|conn| {
+        conn.batch_execute(&format!("SET LOCAL session_replication_role = replica; {change}"))?;
+        Ok(asked(conn, job))
+    })
+}
+
 #[test]
-fn whatever_keeps_a_builder_from_a_task_is_said() {
+fn there_is_a_reason_for_everything_and_each_is_said() {
     let (_db, mut conn) = database();
     testing::builder(&mut conn, "one");
     testing::accepted(&mut conn, &[PLATFORM]);
     let job = testing::accepted(&mut conn, &[PLATFORM]);
-    let free = asked(&mut conn, job);
-    assert!(free.builders[0].could_take_it && free.builders[0].reason == "has a free slot", "{free:?}");
-    for (change, reason) in REASONS {
-        let why = conn.test_transaction::<_, farm_db::DbError, _>(|conn| {
-            // Also what cannot be brought about by one builder and one task.
-            conn.batch_execute(&format!("SET LOCAL session_replication_role = replica; {change}"))?;
-            Ok(asked(conn, job))
-        });
+    let mut said = vec![asked(&mut conn, job).builders[0].reason];
+    assert_eq!(said, [Room]);
+    for (change, reason, words, of_task) in OF_BUILDERS {
+        let why = asked_when(&mut conn, job, change);
         let told = &why.builders[0];
-        assert!(!told.could_take_it && told.reason.starts_with(reason), "{change}: {told:?}");
-        let summary = format!("no builder can take it now: one {}", told.reason);
-        assert_eq!(why.summary, summary, "{change}");
+        assert!(!told.could_take_it && told.reason == *reason && told.summary.starts_with(words), "{change}: {told:?}");
+        assert_eq!(why.reason, *of_task, "{change}");
+        if !matches!(reason, PlatformDisabled | BackingOff) {
+            assert_eq!(why.summary, format!("no builder can take it now: one {}", told.summary), "{change}");
+        }
+        said.extend([why.reason, told.reason]);
     }
+    let task = task_of(&mut conn, job).to_string();
+    for (change, reason, words) in OF_TASKS {
+        let why = asked_when(&mut conn, job, &change.replace("$TASK", &task));
+        assert!(why.reason == *reason && why.summary.starts_with(words), "{change}: {why:?}");
+        assert_eq!(why.builders.is_empty(), why.state != TaskState::Pending || *reason == NoBuilder, "{change}");
+        said.push(why.reason);
+    }
+    let never: Vec<_> = WaitReason::ALL.iter().filter(|reason| !said.contains(reason)).collect();
+    assert!(never.is_empty(), "nothing brings about {never:?}");
+}
+
+/// What can be in the way: any one of the first list, with any one of the second, and so on.
+const CAN_BE: &[&[&str]] = &[
+    &[
+        "",
+        "UPDATE farm.platform SET enabled = false",
+        "UPDATE farm.builder SET state = 'disabled'",
+        "UPDATE farm.builder SET state = 'draining'",
+        "UPDATE farm.builder SET arches = '{s390x}'",
+        "UPDATE farm.builder SET platforms = '{}'",
+    ],
+    &[
+        "",
+        "UPDATE farm.ready SET not_before = now() + interval '1 minute'",
+        "UPDATE farm.ready SET not_before = now() + interval '1 minute', avoid = (SELECT array_agg(id) FROM farm.builder)",
+        "UPDATE farm.ready SET avoid = (SELECT array_agg(id) FROM farm.builder)",
+        "UPDATE farm.ready SET not_before = now() - interval '1 hour', avoid = (SELECT array_agg(id) FROM farm.builder)",
+    ],
+    &[
+        "",
+        "UPDATE farm.task SET weight = 2; UPDATE farm.ready SET weight = 2",
+        "UPDATE farm.task SET weight = 9; UPDATE farm.ready SET weight = 9",
+    ],
+    &["", "UPDATE farm.lease SET weight = 3", "UPDATE farm.lease SET weight = 4"],
+    &[
+        "",
+        "UPDATE farm.builder SET saves_for = $TASK",
+        "UPDATE farm.builder SET saves_for = $OTHER",
+        "UPDATE farm.builder SET saves_for = $OTHER; UPDATE farm.task SET class = 'urgent' WHERE id = $TASK;
+         UPDATE farm.ready SET class = 'urgent' WHERE task_id = $TASK",
+    ],
+];
+
+fn combinations(rest: &[&[&str]]) -> Vec<String> {
+    let Some((first, rest)) = rest.split_first() else { return vec![String::new()] };
+    let behind = combinations(rest);
+    first.iter().flat_map(|change| behind.iter().map(move |more| format!("{change}; {more}"))).collect()
+}
+
+#[test]
+fn a_builder_takes_a_task_exactly_when_nothing_is_said_to_be_in_the_way() {
+    let (_db, mut conn) = database();
+    let builder = testing::builder(&mut conn, "one");
+    testing::accepted(&mut conn, &[PLATFORM]);
+    builder.claim_one(&mut conn);
+    let jobs = [0; 2].map(|_| testing::accepted(&mut conn, &[PLATFORM]));
+    let [task, other] = jobs.map(|job| task_of(&mut conn, job));
+    let mut taken = 0;
+    for change in combinations(CAN_BE) {
+        let change = change.replace("$TASK", &task.to_string()).replace("$OTHER", &other.to_string());
+        let (why, claimed) = conn.test_transaction::<_, farm_db::DbError, _>(|conn| {
+            conn.batch_execute(&format!("SET LOCAL session_replication_role = replica; {change}"))?;
+            let free = 4 - text(conn, "SELECT weight::text AS text FROM farm.lease").parse::<u32>().unwrap();
+            let why = read::why(conn, Viewer::ANYBODY, task)?;
+            let claimed = if free > 0 { builder.claim(conn, free) } else { Vec::new() };
+            Ok((why, claimed.iter().any(|key| key.task == task)))
+        });
+        assert!(
+            !why.summary.is_empty() && why.builders.iter().all(|told| !told.summary.is_empty()),
+            "{change}: {why:?}"
+        );
+        assert_eq!(why.builders[0].could_take_it, why.builders[0].reason == Room, "{change}");
+        assert_eq!(why.reason == Next, claimed, "{change}: {why:?}");
+        taken += usize::from(claimed);
+    }
+    assert!(taken > 0);
 }

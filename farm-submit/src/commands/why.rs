@@ -33,8 +33,9 @@ pub async fn run(args: &WhyArgs, client: &PeopleClient, output: &mut Output) -> 
 fn text(task: &Task, why: &Why) -> String {
     let (style, state) = task_state(why.state);
     let mut text = format!("{BOLD}{}:{}{BOLD:#}  {style}{state}{style:#}\n", task.job, task.platform);
-    text += &format!("  {}\n", shown(&why.summary));
-    for line in [why.line(), why.expected.as_ref().map(ToString::to_string)].into_iter().flatten() {
+    text += &format!("  {}\n", shown(why.headline()));
+    let remedy = format!("what can be done: {}", why.reason.remedy());
+    for line in [why.line(), why.expected.as_ref().map(ToString::to_string), Some(remedy)].into_iter().flatten() {
         text += &format!("  {}\n", shown(&line));
     }
     if !why.builders.is_empty() {
@@ -45,7 +46,7 @@ fn text(task: &Task, why: &Why) -> String {
             table.styled([
                 plain(format!("  {}", verdict.builder)),
                 (outcome_style(verdict.could_take_it), could.to_owned()),
-                plain(verdict.reason.clone()),
+                plain(verdict.summary.clone()),
             ]);
         }
         text += &table.render();

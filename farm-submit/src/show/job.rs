@@ -112,6 +112,7 @@ pub fn details(task: &Task, now: Timestamp) -> String {
         parts.push(elapsed(task.finished.unwrap_or(now).as_second() - started.as_second()));
         parts.extend(task.builder.as_ref().map(|builder| format!("on {builder}")));
     }
+    parts.extend(task.expected.as_ref().map(ToString::to_string));
     let packages = packages(task).count();
     if packages > 0 {
         parts.push(count(packages, "package"));

@@ -6,7 +6,7 @@ use farm_api::{
     people::{Builder, Job, JobPage, Platform, RunningTask, Why},
     record::Usage,
 };
-use farm_types::{BuilderState, JobId, Outcome, Stage, TaskId, TaskState};
+use farm_types::{BuilderState, JobId, Outcome, Stage, TaskId, TaskState, WaitReason};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -48,18 +48,19 @@ fn farm() -> Server {
     let why = Why {
         task: TaskId(3),
         state: TaskState::Pending,
-        summary: "No builder that is alive can build for i686.".into(),
+        reason: WaitReason::NoBuilder,
+        summary: "no builder can take it now: b1 builds for x86_64 only".into(),
         ahead: Some(3),
         people: serde_json::from_str(
             r#"[{"person": "bob", "tasks": 2, "urgent": 2}, {"person": null, "tasks": 1, "urgent": 0}]"#,
         )
         .unwrap(),
         expected: serde_json::from_str(
-            r#"{"begins_after": 300, "begins_within": 1200, "takes": 240, "basis": "as 12 builds of it on this platform did"}"#,
+            r#"{"begins_after": 300, "begins_within": 1200, "takes": 240, "ends_after": 540, "ends_within": 1440, "basis": "as 12 builds of it on this platform did"}"#,
         )
         .unwrap(),
         builders: serde_json::from_str(
-            r#"[{"builder": "b1", "could_take_it": false, "reason": "builds for x86_64 only"}]"#,
+            r#"[{"builder": "b1", "could_take_it": false, "reason": "other_arch", "summary": "builds for x86_64 only"}]"#,
         )
         .unwrap(),
     };
@@ -201,6 +202,20 @@ fn a_running_task_shows_its_stage_and_builder() {
     let server = Server::with_job(job(1, vec![running(1, "f13-x86_64", Stage::Dependencies)]));
     let ran = run(program("farm", &server.url).args(["show", "1"])).ended(0);
     assert!(ran.stdout.contains("running    dependencies  ") && ran.stdout.contains("  on b1"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_task_that_has_not_ended_says_when_it_is_expected_to_in_show_and_in_json() {
+    let mut waits = task(1, "f13-x86_64", TaskState::Pending);
+    let known = r#"{"begins_after": 300, "begins_within": 1200, "takes": 240, "ends_after": 540, "ends_within": 1440, "basis": "so"}"#;
+    waits.expected = serde_json::from_str(known).unwrap();
+    let server = Server::with_job(job(1, vec![waits]));
+    let ran = run(program("farm", &server.url).args(["show", "1"])).ended(0);
+    let line = "  f13-x86_64  pending    expected to begin in 5 to 20 min, and to end about 4 min after that: so\n";
+    assert!(ran.stdout.ends_with(line), "{}", ran.stdout);
+    let json = run(program("farm", &server.url).args(["show", "1", "--json"])).ended(0).stdout;
+    let job: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(job["tasks"][0]["expected"]["ends_within"], 1440);
 }
 
 #[test]

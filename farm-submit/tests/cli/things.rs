@@ -82,6 +82,7 @@ pub fn task(id: i64, platform: &str, state: TaskState) -> Task {
         stage: None,
         message: None,
         set_aside: None,
+        expected: None,
         excerpt: Vec::new(),
         builder: None,
         created: at(1),

@@ -51,7 +51,7 @@ fn changes(app: App, viewer: farm_db::Viewer, id: JobId) -> impl Stream<Item = R
         let mut last = String::new();
         loop {
             let (looked, mut next) = (Instant::now(), LOOK);
-            match app.db(move |conn| read::job(conn, viewer, id)).await {
+            match app.db(move |conn| read::job_expecting(conn, viewer, id)).await {
                 Ok(job) => {
                     let json = serde_json::to_string(&job).unwrap_or_default();
                     if json != last {

@@ -84,7 +84,7 @@ pub async fn create_chain(
 #[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", params(("id" = i64, Path)), responses((status = 200, body = Job)))]
 pub async fn show(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId>) -> Result<Json<Job>> {
     let viewer = visitor.viewer();
-    app.db(move |conn| read::job(conn, viewer, id)).await.map(Json)
+    app.db(move |conn| read::job_expecting(conn, viewer, id)).await.map(Json)
 }
 
 /// Withdraws what has not ended. Where all has ended, nothing changes.

@@ -19,7 +19,14 @@ use crate::{
 #[utoipa::path(get, path = "/tasks/{id}", tag = "tasks", params(("id" = i64, Path)), responses((status = 200, body = Task)))]
 pub async fn show(State(app): State<App>, visitor: Visitor, Name(id): Name<TaskId>) -> Result<Json<Task>> {
     let viewer = visitor.viewer();
-    app.db(move |conn| read::task(conn, viewer, id)).await.map(Json)
+    let task = app
+        .db(move |conn| {
+            let mut task = read::task(conn, viewer, id)?;
+            read::expect(conn, viewer, std::slice::from_mut(&mut task))?;
+            Ok(task)
+        })
+        .await?;
+    Ok(Json(task))
 }
 
 /// Why a task is where it is.

@@ -7,6 +7,7 @@ use tera::{Kwargs, State, Tera, TeraResult};
 pub fn register(tera: &mut Tera) {
     tera.register_filter("shown", |text: &str, _: Kwargs, _: &State| shown(text, false));
     tera.register_filter("code", |text: &str, _: Kwargs, _: &State| shown(text, true));
+    tera.register_filter("sentence", |text: &str, _: Kwargs, _: &State| sentence(&shown(text, false)));
     tera.register_filter("words", |label: &str, _: Kwargs, _: &State| words(label));
     tera.register_filter("bytes", |size: u64, _: Kwargs, _: &State| bytes(size));
     tera.register_filter("clock", |at: &str, _: Kwargs, _: &State| -> TeraResult<String> { clock(at) });
@@ -38,6 +39,14 @@ fn shown(text: &str, tabs: bool) -> String {
         if hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
     shown
+}
+
+/// Reasons are told as parts of a sentence; a page begins with them.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    format!("{first}{}{end}", chars.as_str())
 }
 
 /// Labels are words with underscores.

@@ -24,6 +24,8 @@ struct JobPage {
     may_change: bool,
     /// What can be built again: `failed`, `cancelled`, or nothing.
     retry: &'static str,
+    /// What is expected of each of its tasks, in words.
+    expected: Vec<Option<String>>,
     /// What to type for the same.
     commands: Vec<String>,
     /// The jobs that hang together with it by coming after each other, itself too.
@@ -46,7 +48,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId
     let (job, chain, may_change) = app
         .db(move |conn| {
             let may = |conn: &mut _| person.map_or(Ok(false), |person| access::may_change(conn, person, id));
-            Ok((read::job(conn, viewer, id)?, read::chain(conn, viewer, id)?, may(conn)?))
+            Ok((read::job_expecting(conn, viewer, id)?, read::chain(conn, viewer, id)?, may(conn)?))
         })
         .await?;
     let page = JobPage {
@@ -56,6 +58,7 @@ pub async fn page(State(app): State<App>, visitor: Visitor, Name(id): Name<JobId
         live: !job.progress.is_final(),
         may_change,
         retry: if may_change { retry(&job) } else { "" },
+        expected: job.tasks.iter().map(|task| task.expected.as_ref().map(ToString::to_string)).collect(),
         commands: commands(&job),
         chain,
         options: job.options.shown().into_iter().map(|(name, value)| Asked { name, value }).collect(),

@@ -17,12 +17,24 @@ struct SetAsidePage {
 #[derive(Serialize)]
 struct Row {
     job_url: String,
+    /// The packages.
+    title: String,
     task: Task,
 }
 
 pub async fn page(State(app): State<App>, visitor: Visitor) -> Page {
     let viewer = visitor.viewer();
-    let tasks = app.db(move |conn| read::set_aside(conn, viewer)).await?;
-    let rows = tasks.into_iter().map(|task| Row { job_url: paths::job(task.job), task }).collect();
+    let (tasks, mut titles) = app
+        .db(move |conn| {
+            let tasks = read::set_aside(conn, viewer)?;
+            let titles = read::titles(conn, viewer, tasks.iter().map(|task| task.job))?;
+            Ok((tasks, titles))
+        })
+        .await?;
+    let mut row = |task: Task| {
+        let title = titles.entry(task.job).or_default().clone();
+        Row { job_url: paths::job(task.job), title, task }
+    };
+    let rows = tasks.into_iter().map(&mut row).collect();
     render("set_aside.html", &visitor, &SetAsidePage { page: "jobs", rows })
 }

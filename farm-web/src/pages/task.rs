@@ -7,7 +7,7 @@ use farm_api::{
     people::{Attempt, Task, Why},
 };
 use farm_db::read;
-use farm_types::{AttemptNumber, TaskId, TaskState};
+use farm_types::{AttemptNumber, JobId, TaskId, TaskState};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -44,10 +44,16 @@ struct TaskPage {
     /// Whether it goes on.
     live: bool,
     why: Option<Why>,
+    /// Why in one sentence, without what the builders say.
+    headline: Option<String>,
+    /// The job that it waits for.
+    after: Option<JobId>,
     /// Who is ahead of it.
     line: Option<String>,
-    /// When it is expected to begin, and how long to take.
+    /// When it is expected to begin and to end.
     expected: Option<String>,
+    /// What can be done about it; every other piece is a command.
+    remedy: Vec<&'static str>,
     /// The latest first.
     attempts: Vec<AttemptRow>,
     log: Option<LogView>,
@@ -74,13 +80,13 @@ pub async fn page(
     Query(choice): Query<Choice>,
 ) -> Page {
     let viewer = visitor.viewer();
-    let (task, title, why) = app
+    let (task, title, after, why) = app
         .db(move |conn| {
             let task = read::task(conn, viewer, id)?;
-            let title = read::job(conn, viewer, task.job)?.title;
+            let job = read::job(conn, viewer, task.job)?;
             let waits = matches!(task.state, TaskState::Waiting | TaskState::Pending);
             let why = if waits { Some(read::why(conn, viewer, id)?) } else { None };
-            Ok((task, title, why))
+            Ok((task, job.title, job.after, why))
         })
         .await?;
     let number = choice.attempt.map(AttemptNumber).or(task.attempts.last().map(|attempt| attempt.number));
@@ -109,6 +115,9 @@ pub async fn page(
         live: !task.state.is_final(),
         line: why.as_ref().and_then(Why::line),
         expected: why.as_ref().and_then(|why| why.expected.as_ref()).map(ToString::to_string),
+        headline: why.as_ref().map(|why| why.headline().to_owned()),
+        after: after.filter(|_| task.state == TaskState::Waiting),
+        remedy: why.as_ref().map(|why| why.reason.remedy().split('`').collect()).unwrap_or_default(),
         why,
         attempts: attempts.collect(),
         log,

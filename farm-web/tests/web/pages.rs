@@ -227,12 +227,18 @@ async fn a_task_that_waits_says_why() {
     let job: Job = farm.get(&format!("/api/v1/jobs/{id}")).await.json();
     let html = page(&farm, &job.tasks[0].url).await;
     assert!(html.contains("Why it is not being built"), "{html}");
+    let expected = "expected to begin when a builder takes tasks of its platform, and to end about 60 s after that: nothing was built";
     assert!(
-        html.contains(
-            "It is expected to begin when a builder serves its platform, and to take about 60 s: nothing was built"
-        ),
+        html.contains(&format!("It is {expected}"))
+            && html.contains(
+                "<dt>What can be done</dt><dd>an operator adds a builder for it: <code>farm-admin builder add</code>"
+            ),
         "{html}"
     );
+    let told = job.tasks[0].expected.as_ref().expect("the job's tasks say what is expected").to_string();
+    assert!(told.starts_with(expected), "{told}");
+    let of_job = page(&farm, &job.url).await;
+    assert!(of_job.contains(&told.replacen('e', "E", 1)), "{of_job}");
     assert!(!html.contains("before it on its platform"), "nobody is ahead: {html}");
 
     farm.job(&["b-1-1.src.rpm"]).await;

@@ -86,8 +86,8 @@ mod tests {
     }
 
     fn why(could_take_it: bool) -> Why {
-        let why = json!({"task": 7, "state": "pending", "summary": "no builder can take it now",
-            "builders": [{"builder": "host1", "could_take_it": could_take_it, "reason": "is full"}]});
+        let why = json!({"task": 7, "state": "pending", "reason": "busy", "summary": "no builder can take it now",
+            "builders": [{"builder": "host1", "could_take_it": could_take_it, "reason": "full", "summary": "is full"}]});
         serde_json::from_value(why).unwrap()
     }
 
