@@ -106,7 +106,8 @@ impl Fleet {
         let job = testing::submitted(&mut conn, None);
         let began = Instant::now();
         testing::accept(&mut conn, job, &[PLATFORM]);
-        let got = runtime.block_on(timeout(PATIENCE, self.tasks.recv())).expect("nobody got the task").unwrap();
+        let got = runtime.block_on(async { timeout(PATIENCE, self.tasks.recv()).await });
+        let got = got.expect("nobody got the task").unwrap();
         got - began
     }
 
