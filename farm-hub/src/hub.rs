@@ -15,8 +15,9 @@ use crate::{Config, batches::Batches, dispatch::Desk, orders::Orders};
 /// Of so many connections one is for what keeps leases.
 const RESERVED: usize = 4;
 
-/// Every builder comes again within that time: of an idle one no token is looked up for each call.
-const REMEMBER: Duration = Duration::from_secs(60);
+/// Every builder comes again within that time: of an idle one no token is looked up for each call. Whoever is shut out is so at once, by a
+/// notification; while none would be heard, nothing is remembered.
+const REMEMBER: Duration = Duration::from_secs(120);
 
 /// The hub: its doors to the database and the store, and who waits.
 pub(crate) struct Hub {

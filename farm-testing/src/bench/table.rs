@@ -20,7 +20,10 @@ pub struct Table {
 impl Table {
     /// Adds a number, of that unit.
     pub fn add(&mut self, what: impl Into<String>, measured: f64, unit: &'static str, wanted: Wanted) {
-        self.lines.push((what.into(), measured, unit, wanted));
+        let what = what.into();
+        // Seen as it comes: a bench takes its time, and may break off.
+        println!("{what}: {measured:.2}{unit}");
+        self.lines.push((what, measured, unit, wanted));
     }
 
     /// Prints all lines.
