@@ -1,10 +1,15 @@
 //! Who is given what when many wait, or many hubs do.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use diesel::connection::SimpleConnection as _;
 use farm_db::{invariants, testing};
 use farm_testing::TestDb;
 use farm_types::{BuilderState, Outcome};
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use tokio::task::JoinSet;
 
 use crate::support::{Builder, Farm, SOON};
 
@@ -13,41 +18,30 @@ async fn three_hubs_hand_out_every_task_once_and_none_is_forgotten() {
     const TASKS: usize = 60;
     let farm = Farm::start().await;
     let hubs = [farm.url.clone(), farm.second_hub().await, farm.second_hub().await];
-    let mut builders = FuturesUnordered::new();
+    let (mut builders, built) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
     for number in 0..9 {
         let builder = farm.builder(&format!("builder{number}")).await.at(&hubs[number % 3]);
-        builders.push(tokio::spawn(build_until_the_end(builder)));
+        builders.spawn(build_all(builder, Arc::clone(&built)));
     }
     for _ in 0..TASKS {
         farm.job(&["a-x86_64"]);
     }
-    let done = "SELECT count(*) FROM farm.task WHERE state = 'succeeded'";
-    farm_testing::eventually("all tasks to be done", 3 * SOON, async || {
-        (farm.count(done) == i64::try_from(TASKS).unwrap()).then_some(())
-    })
-    .await;
-    farm.begin_to_stop();
-    let mut built = 0;
-    while let Some(number) = builders.next().await {
-        built += number.unwrap();
-    }
-    assert_eq!(built, TASKS);
+    let done = async || (built.load(Ordering::SeqCst) == TASKS).then_some(());
+    farm_testing::eventually("all tasks to be done", 3 * SOON, done).await;
+    builders.shutdown().await;
+    assert_eq!(built.load(Ordering::SeqCst), TASKS);
+    assert_eq!(farm.count("SELECT count(*) FROM farm.task WHERE state = 'succeeded'"), i64::try_from(TASKS).unwrap());
     let attempts = "SELECT count(*) FROM farm.attempt WHERE outcome IS DISTINCT FROM 'succeeded'";
     assert_eq!(farm.count(attempts), 0, "a task was claimed and not delivered");
     assert!(invariants::check(&mut farm.conn()).unwrap().is_empty());
 }
 
-/// Claims and finishes until the hub ends; answers how many tasks it was given.
-async fn build_until_the_end(builder: Builder) -> usize {
-    let mut built = 0;
+/// Claims and finishes, and counts what it was given.
+async fn build_all(builder: Builder, built: Arc<AtomicUsize>) {
     loop {
-        let leases = builder.claim(2, 60).await;
-        if leases.is_empty() {
-            return built;
-        }
-        for lease in leases {
+        for lease in builder.claim(2, 60).await {
             assert!(builder.finish(&lease.key, Outcome::Succeeded).await.status().is_success());
-            built += 1;
+            built.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
