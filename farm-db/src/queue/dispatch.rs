@@ -82,7 +82,7 @@ pub fn ready_keys(conn: &mut PgConnection, platforms: &[PlatformName], at_most_e
     ready_keys_after(conn, &after, at_most_each)
 }
 
-/// The next so many tasks of each platform after the place that comes with it. What was claimed before that place costs nothing, even
+/// The next so many tasks of each platform after the place that comes with it. What was claimed before that place is not read, even
 /// while an old snapshot keeps its rows.
 pub fn ready_keys_after(
     conn: &mut PgConnection,

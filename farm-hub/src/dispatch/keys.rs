@@ -13,7 +13,7 @@ use tokio::time::Instant;
 pub(crate) const MOST: usize = 2_000;
 /// When fewer are left, and not all are known, it is looked for more.
 const LOW: usize = 500;
-/// So long after it could be claimed, a task goes to a builder again that it went wrong on: see `farm.take_tasks`.
+/// So long after it could be claimed, a task goes to a builder again that it went wrong on: see `farm.claim_tasks`.
 const AVOID: Duration = Duration::from_secs(120);
 
 /// What is known of a task beside its place.
