@@ -2,7 +2,6 @@
 
 use std::{
     path::Path,
-    process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -87,15 +86,10 @@ fn mistakes(farm: &Farm) -> anyhow::Result<Vec<String>> {
     Ok(wrongs)
 }
 
-/// Ends of daemons after which systemd would not start them again (see `deploy/systemd`), or that are crashes.
+/// Daemons that ended though nobody killed them or asked them to: whatever is away, they wait for it.
 fn bad_ends(farm: &Farm) -> Vec<String> {
-    let is_bad = |end: &ExitStatus| end.code() != Some(1);
-    farm.units()
-        .flat_map(|unit| {
-            let bad = unit.own_ends().into_iter().filter(is_bad);
-            bad.map(|end| format!("{} ended by itself: {end}", unit.name()))
-        })
-        .collect()
+    let ends = farm.units().flat_map(|unit| unit.own_ends().into_iter().map(move |end| (unit, end)));
+    ends.map(|(unit, end)| format!("{} ended by itself: {end}", unit.name())).collect()
 }
 
 /// Writes down what happened to whatever something is wrong with, when what struck, and all that the database knows.

@@ -1,5 +1,8 @@
 //! The first word with the database: who we are there, or why we cannot be.
 
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use diesel::PgConnection;
 use tracing::{info, warn};
 
@@ -82,36 +85,78 @@ fn cure(why: &str) -> &'static str {
     found.map_or("see the configuration's database, and the log of PostgreSQL", |(_, cure)| *cure)
 }
 
-/// Connects once, says in the log who this process is to the database, and refuses to go on as somebody else. A database that
-/// is not there yet is no error: it is waited for elsewhere.
-pub async fn introduce(conninfo: &str, role: &'static str) -> Result<(), IntroductionError> {
+/// Who a process has to be to its database, until that is sure.
+#[derive(Debug)]
+#[must_use = "a database that was away may still let this process in as somebody else"]
+pub struct Introduction {
+    conninfo: String,
+    role: &'static str,
+    /// Why it is not sure yet.
+    missing: Option<String>,
+}
+
+/// Connects once, says in the log who this process is to the database, and refuses to go on as somebody else. A database that is
+/// not there yet is no error: [`Introduction::complete`] waits for it.
+pub async fn introduce(conninfo: &str, role: &'static str) -> Result<Introduction, IntroductionError> {
     if std::env::var_os("KRB5_CLIENT_KTNAME").is_some() && !libpq_knows_gss() {
         return Err(IntroductionError::NoGss);
     }
-    let conninfo = conninfo.to_owned();
-    let met = tokio::task::spawn_blocking(move || {
-        let mut conn: PgConnection = connect(&conninfo)?;
-        access::process(&mut conn)
-    });
-    match met.await.unwrap_or_else(|error| Err(DbError::Unavailable(error.to_string()))) {
-        Ok((found, process)) if found != role => Err(IntroductionError::WrongRole { found, expected: role, process }),
-        Ok((role, process)) => {
-            info!(
-                database.role = role,
-                database.principal = process,
-                "the database knows this process as {role} ({process})"
-            );
-            Ok(())
+    let mut introduction = Introduction { conninfo: conninfo.to_owned(), role, missing: None };
+    introduction.meet().await?;
+    Ok(introduction)
+}
+
+impl Introduction {
+    /// Tries again, with growing pauses, until the database has said who this process is.
+    pub async fn complete(mut self) -> Result<(), IntroductionError> {
+        let mut pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(250))
+            .with_max_delay(Duration::from_secs(5))
+            .with_jitter()
+            .without_max_times()
+            .build();
+        while self.missing.is_some() {
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+            self.meet().await?;
         }
-        Err(DbError::Unavailable(why)) if is_final(&why) => {
-            let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-            let cure = cure(&why);
-            Err(IntroductionError::NotLetIn { why, cure })
+        Ok(())
+    }
+
+    async fn meet(&mut self) -> Result<(), IntroductionError> {
+        let conninfo = self.conninfo.clone();
+        let met = tokio::task::spawn_blocking(move || {
+            let mut conn: PgConnection = connect(&conninfo)?;
+            access::process(&mut conn)
+        });
+        match met.await.unwrap_or_else(|error| Err(DbError::Unavailable(error.to_string()))) {
+            Ok((found, process)) if found != self.role => {
+                return Err(IntroductionError::WrongRole { found, expected: self.role, process });
+            }
+            Ok((role, process)) => {
+                self.missing = None;
+                info!(
+                    database.role = role,
+                    database.principal = process,
+                    "the database knows this process as {role} ({process})"
+                );
+            }
+            Err(DbError::Unavailable(why)) if is_final(&why) => {
+                let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+                let cure = cure(&why);
+                return Err(IntroductionError::NotLetIn { why, cure });
+            }
+            Err(error) => self.wait_for(&error),
         }
-        Err(error) => {
-            warn!(%error, "the database is not there yet");
-            Ok(())
+        Ok(())
+    }
+
+    /// Says once what is waited for, and not again with each try.
+    fn wait_for(&mut self, error: &DbError) {
+        let why = error.to_string();
+        if self.missing.as_ref() != Some(&why) {
+            warn!("the database is not there yet: {why}; trying again until it is");
         }
+        self.missing = Some(why);
     }
 }
 

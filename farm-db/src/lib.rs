@@ -51,6 +51,6 @@ pub use actor::{Actor, Viewer};
 pub use batch::{Batch, Bounds};
 pub use diesel::PgConnection;
 pub use error::{DbError, Result};
-pub use introduce::{IntroductionError, introduce, libpq_knows_gss};
+pub use introduce::{Introduction, IntroductionError, introduce, libpq_knows_gss};
 pub use listen::{Channel, Heard, Listener, Notification, listen};
 pub use pool::Pool;

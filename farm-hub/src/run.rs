@@ -16,8 +16,16 @@ use crate::{
 
 /// Serves until the token is cancelled; then waiting builders are answered at once, and calls under way finish.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    farm_db::introduce(&config.database, "farm_hub").await?;
-    Server::bind(config, shutdown).await?.run().await
+    let introduction = farm_db::introduce(&config.database, "farm_hub").await?;
+    let server = Server::bind(config, shutdown.clone()).await?;
+    let mut parts = Supervisor::new(shutdown.clone());
+    parts.spawn("the introduction to the database", async move {
+        shutdown.run_until_cancelled(introduction.complete()).await.transpose()?;
+        shutdown.cancelled().await;
+        Ok(())
+    });
+    parts.spawn("the hub", server.run());
+    parts.wait().await
 }
 
 /// A hub whose socket is bound and that does not serve yet.

@@ -9,9 +9,11 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context as _;
 use farm_daemon::{Backoff, CancellationToken, Supervisor, http, ready};
-use farm_db::chores::{self, ChoreEnd};
+use farm_db::{
+    Introduction,
+    chores::{self, ChoreEnd},
+};
 use futures::future::BoxFuture;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -31,13 +33,25 @@ const OFTEN: Duration = Duration::from_secs(10);
 
 /// Does the chores until told to end.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    farm_db::introduce(&config.database, "farm_janitor").await?;
+    let introduction = farm_db::introduce(&config.database, "farm_janitor").await?;
     let tools = Tools::open(&config)?;
-    let pool = tools.pool.clone();
-    pool.probe().await.context("the janitor cannot use its database")?;
-
+    let asked = tools.pool.clone();
+    let up = move || {
+        let asked = asked.clone();
+        async move { asked.probe().await.map_err(|error| error.to_string()) }
+    };
     let mut parts = Supervisor::new(shutdown.clone());
-    let (janitor, settle) = (Uuid::new_v4(), Duration::from_secs(config.settle_seconds));
+    parts.spawn("serving health and metrics", http::serve_health(config.metrics, up, shutdown.clone()));
+    parts.spawn("the janitor", work(introduction, tools, shutdown));
+    parts.wait().await
+}
+
+/// Does all chores, each again and again, once the database is there.
+async fn work(introduction: Introduction, tools: Tools, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let Some(introduced) = shutdown.run_until_cancelled(introduction.complete()).await else { return Ok(()) };
+    introduced?;
+    let mut parts = Supervisor::new(shutdown.clone());
+    let (janitor, settle) = (Uuid::new_v4(), Duration::from_secs(tools.config.settle_seconds));
     for chore in CHORES {
         if chore.name == "reap" {
             let reap = once_settled(chore.run_once, settle, shutdown.clone());
@@ -46,11 +60,6 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
             parts.spawn(chore.what, repeat(chore, janitor, &tools, chore.run_once, &shutdown));
         }
     }
-    let up = move || {
-        let pool = pool.clone();
-        async move { pool.probe().await.map_err(|error| error.to_string()) }
-    };
-    parts.spawn("serving health and metrics", http::serve_health(config.metrics, up, shutdown));
     ready(None);
     parts.wait().await
 }

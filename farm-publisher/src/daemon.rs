@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use farm_daemon::{Backoff, CancellationToken, Supervisor, http, ready};
 use farm_db::{
-    Channel, Heard, Pool,
+    Channel, Heard, Introduction, Pool,
     publish::{self, Publication, Repository},
 };
 use farm_store::Store;
@@ -47,33 +47,38 @@ enum Outcome {
 /// Publishes what is built until told to end; a switch under way is ended first.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let createrepo = Createrepo::find(&config.createrepo).await.context("the publisher cannot make metadata")?;
-    farm_db::introduce(&config.database, "farm_publisher").await?;
+    let introduction = farm_db::introduce(&config.database, "farm_publisher").await?;
     let pool = Pool::new(&config.database, 2, config.connection_max_age_seconds)?;
-    pool.probe().await.context("the publisher cannot use its database")?;
     let store = Store::open(&config.store, &config.spool)?;
     fs_err::create_dir_all(&config.repositories)?;
-    let conninfo = config.database.clone();
-    let metrics = config.metrics.clone();
-    let (built, pool_of_health) = (Notify::new(), pool.clone());
-    let publisher = Arc::new(Publisher { pool, store, createrepo, config, built, shutdown: shutdown.clone() });
-    publisher.find_lost().await.context("the publisher cannot compare its folder with the database")?;
-
-    let mut parts = Supervisor::new(shutdown.clone());
-    parts.spawn("listening for what is built", publisher.clone().listen(conninfo));
-    parts.spawn("publishing", publisher.clone().work());
-    parts.spawn("removing what has served its time", publisher.tidy());
+    let (metrics, asked) = (config.metrics.clone(), pool.clone());
     let up = move || {
-        let pool = pool_of_health.clone();
-        async move { pool.probe().await.map_err(|error| error.to_string()) }
+        let asked = asked.clone();
+        async move { asked.probe().await.map_err(|error| error.to_string()) }
     };
+    let built = Notify::new();
+    let publisher = Publisher { pool, store, createrepo, config, built, shutdown: shutdown.clone() };
+    let mut parts = Supervisor::new(shutdown.clone());
     parts.spawn("serving health and metrics", http::serve_health(metrics, up, shutdown));
-    ready(None);
+    parts.spawn("the publisher", Arc::new(publisher).begin(introduction));
     parts.wait().await
 }
 
 impl Publisher {
+    /// Works, once the database is there.
+    async fn begin(self: Arc<Self>, introduction: Introduction) -> anyhow::Result<()> {
+        let Some(introduced) = self.shutdown.run_until_cancelled(introduction.complete()).await else { return Ok(()) };
+        introduced?;
+        let mut parts = Supervisor::new(self.shutdown.clone());
+        parts.spawn("listening for what is built", Arc::clone(&self).listen(self.config.database.clone()));
+        parts.spawn("publishing", Arc::clone(&self).work());
+        parts.spawn("removing what has served its time", self.tidy());
+        ready(None);
+        parts.wait().await
+    }
+
     /// Has repositories published again that are public by the database, but not in the folder: it may be a new disk.
-    async fn find_lost(&self) -> anyhow::Result<()> {
+    async fn find_lost(&self) -> farm_db::Result<()> {
         for Publication { repository, .. } in self.pool.run(publish::publications).await? {
             if !self.folder(&repository).repomd().exists() {
                 warn!("the repository {repository} is lost; publishing it again");
@@ -101,9 +106,16 @@ impl Publisher {
     async fn work(self: Arc<Self>) -> anyhow::Result<()> {
         let rescan = Duration::from_secs(self.config.rescan_seconds);
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
-        let mut failed = HashMap::new();
+        let (mut compared, mut failed) = (false, HashMap::new());
         while !self.shutdown.is_cancelled() {
-            match self.look(&mut failed, rescan).await {
+            let looked = async {
+                if !compared {
+                    self.find_lost().await?;
+                    compared = true;
+                }
+                self.look(&mut failed, rescan).await
+            };
+            match looked.await {
                 Ok(published) if published > 0 => {
                     backoff.reset();
                     // More may have been built meanwhile.

@@ -37,6 +37,13 @@ impl Process {
 
     /// The same, with more options or environment.
     pub fn daemon_with(name: &str, config: &str, more: impl FnOnce(&mut Command)) -> Self {
+        let mut process = Self::starting_daemon(name, config, more);
+        process.wait_until_ready();
+        process
+    }
+
+    /// Starts a daemon and does not wait: it may be long until it is ready, or never.
+    pub fn starting_daemon(name: &str, config: &str, more: impl FnOnce(&mut Command)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(format!("{name}.toml"));
         fs_err::write(&file, config).unwrap();
@@ -45,7 +52,6 @@ impl Process {
         more(&mut command);
         let mut process = Self::start(name, command);
         process._config = Some(dir);
-        process.wait_until_ready();
         process
     }
 

@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use farm_daemon::{Backoff, CancellationToken, Supervisor, http, ready};
 use farm_db::{
-    Channel, Heard, Pool,
+    Channel, Heard, Introduction, Pool,
     intake::{self, Decided, Decision, UndecidedJob},
 };
 use farm_rpm::Limits;
@@ -27,38 +26,49 @@ struct Validator {
 
 /// Decides on submitted jobs until told to end; a job under way is decided first.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    farm_db::introduce(&config.database, "farm_validator").await?;
-    let pool = Pool::new(&config.database, config.workers + 1, config.connection_max_age_seconds)?;
-    pool.probe().await.context("the validator cannot use its database")?;
-    let store = Store::open(&config.store, &config.spool)?;
-    store.check().await.context("the validator cannot use its store")?;
+    let introduction = farm_db::introduce(&config.database, "farm_validator").await?;
     let validator = Arc::new(Validator {
-        pool: pool.clone(),
-        store,
+        pool: Pool::new(&config.database, config.workers + 1, config.connection_max_age_seconds)?,
+        store: Store::open(&config.store, &config.spool)?,
         limits: config.limits(),
         rescan: Duration::from_secs(config.rescan_seconds),
         submitted: Notify::new(),
         shutdown: shutdown.clone(),
     });
-
-    let mut parts = Supervisor::new(shutdown.clone());
-    parts.spawn(
-        "listening for submitted jobs",
-        validator.clone().listen(config.database, config.connection_max_age_seconds),
-    );
-    for _ in 0..config.workers {
-        parts.spawn("deciding on jobs", validator.clone().work());
-    }
+    let asked = Arc::clone(&validator);
     let up = move || {
-        let pool = pool.clone();
-        async move { pool.probe().await.map_err(|error| error.to_string()) }
+        let asked = Arc::clone(&asked);
+        async move { asked.readiness().await }
     };
-    parts.spawn("serving health and metrics", http::serve_health(config.metrics, up, shutdown));
-    ready(None);
+    let mut parts = Supervisor::new(shutdown.clone());
+    parts.spawn("serving health and metrics", http::serve_health(config.metrics.clone(), up, shutdown));
+    parts.spawn("the validator", validator.begin(introduction, config));
     parts.wait().await
 }
 
 impl Validator {
+    /// Works, once the database is there.
+    async fn begin(self: Arc<Self>, introduction: Introduction, config: Config) -> anyhow::Result<()> {
+        let Some(introduced) = self.shutdown.run_until_cancelled(introduction.complete()).await else { return Ok(()) };
+        introduced?;
+        let mut parts = Supervisor::new(self.shutdown.clone());
+        parts.spawn(
+            "listening for submitted jobs",
+            Arc::clone(&self).listen(config.database, config.connection_max_age_seconds),
+        );
+        for _ in 0..config.workers {
+            parts.spawn("deciding on jobs", Arc::clone(&self).work());
+        }
+        ready(None);
+        parts.wait().await
+    }
+
+    /// Whether jobs could be decided on now. A store that is away postpones them.
+    async fn readiness(&self) -> Result<(), String> {
+        self.pool.probe().await.map_err(|error| error.to_string())?;
+        self.store.check().await.map_err(|error| error.to_string())
+    }
+
     /// Wakes the workers: after each submission, and after each time the connection was away.
     async fn listen(self: Arc<Self>, conninfo: String, max_age: u64) -> anyhow::Result<()> {
         let rescan = self.rescan.as_secs();

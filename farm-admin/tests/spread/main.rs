@@ -5,6 +5,7 @@ mod builder;
 mod failover;
 mod farm;
 mod hosts;
+mod late;
 mod layout;
 mod network;
 mod restore;
