@@ -35,9 +35,11 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "SELECT format('task %s', l.task_id) AS broken FROM farm.lease l WHERE farm.left_since(l.builder_id) IS NOT NULL",
     ),
     (
-        "a task stands in the line of its job's class",
+        "a task stands in the line and in the lane of its job's class",
         "SELECT format('task %s', t.id) AS broken FROM farm.task t JOIN farm.job j ON j.id = t.job_id
-         WHERE t.class <> CASE j.class WHEN 'urgent' THEN 'urgent' ELSE 'normal' END::farm.class",
+         LEFT JOIN farm.ready r ON r.task_id = t.id
+         WHERE t.class <> CASE j.class WHEN 'urgent' THEN 'urgent' ELSE 'normal' END::farm.class
+            OR r.background <> (j.class = 'background')",
     ),
     (
         "a task weighs the same in the queue, and under a lease no more",

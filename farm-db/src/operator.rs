@@ -98,6 +98,13 @@ pub fn set_builder_state(
     Ok(())
 }
 
+/// Says how many slots of a builder background tasks leave free; as many as it has: it takes none of them.
+pub fn set_spare_slots(conn: &mut PgConnection, actor: &Actor, builder: &BuilderName, slots: u16) -> Result<()> {
+    let query = sql_query(concat!("SELECT farm.set_spare_slots(", actor!(), ", $4, $5)"));
+    bind!(query, actor).bind::<Text, _>(builder.as_str()).bind::<Integer, _>(i32::from(slots)).execute(conn)?;
+    Ok(())
+}
+
 /// After how many tasks in a row that it spoilt a builder is taken out of service; 0: never.
 pub fn trust(conn: &mut PgConnection) -> Result<u32> {
     let query = sql_query("SELECT to_jsonb(in_a_row) AS document FROM farm.trust");

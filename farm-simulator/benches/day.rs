@@ -1,7 +1,7 @@
 //! `cargo bench -p farm-simulator`: a day of Fedora, 15,000 tasks in 24 hours, with the queue's own decisions.
 //!
 //! `FARM_BENCH_SEED` (1) is what is drawn from; `FARM_BENCH_HOURS` (24), `FARM_BENCH_REBUILD` (12,500), `FARM_BENCH_PERSONS` (50) and
-//! `FARM_BENCH_TASKS_EACH` (50) say how much; how many builders there are follows.
+//! `FARM_BENCH_TASKS_EACH` (50) say how much; how many builders there are follows. `FARM_BENCH_SPARE` (3) of a hundred slots are spare.
 
 use std::time::Instant;
 
@@ -18,18 +18,26 @@ fn main() {
     let [rebuild, persons, tasks_each, hours] =
         [("REBUILD", 12_500), ("PERSONS", 50), ("TASKS_EACH", 50), ("HOURS", 24)]
             .map(|(name, usual)| u32::try_from(number(name, usual)).unwrap_or(u32::MAX));
-    let plan = day_of_fedora(seed, Day { hours: f64::from(hours), rebuild, persons, tasks_each });
+    let spare = f64::from(u32::try_from(number("SPARE", 3)).unwrap_or(u32::MAX)) / 100.0;
+    let plan = day_of_fedora(seed, Day { hours: f64::from(hours), rebuild, persons, tasks_each, spare });
     let db = TestDb::new();
     let begin = Instant::now();
     let built = simulate(&mut db.connect(), &plan);
     let took = begin.elapsed().as_secs_f64();
-    let slots: Vec<_> = plan.builders.iter().map(|b| format!("{} slots of {}", b.count * b.slots, b.arch)).collect();
+    let slots: Vec<_> = ["x86_64", "aarch64"].map(|arch| slots(&plan, arch)).into();
     println!("a day of Fedora, seed {seed}: {} tasks on {}", plan.submissions.len(), slots.join(" and "));
     report(&plan, &built);
     println!(
         "simulated in {took:.0} s: {:.1} ms a task, from submission to its end",
         took * 1000.0 / built.len() as f64
     );
+}
+
+fn slots(plan: &Plan, arch: &str) -> String {
+    let of_it = || plan.builders.iter().filter(|builders| builders.arch == arch);
+    let slots: u32 = of_it().map(|builders| builders.count * builders.slots).sum();
+    let spare: u32 = of_it().map(|builders| builders.count * u32::from(builders.spare)).sum();
+    format!("{slots} slots of {arch} ({spare} spare)")
 }
 
 fn number(name: &str, usual: u64) -> u64 {

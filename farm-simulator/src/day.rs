@@ -19,6 +19,8 @@ pub struct Day {
     pub persons: u32,
     /// Tasks of each of them.
     pub tasks_each: u32,
+    /// The part of all slots that background tasks leave free: a slot each of so many builders.
+    pub spare: f64,
 }
 
 /// A distribution's day: a mass rebuild is handed in at its beginning as background, of which nobody sorted the packages, and persons work
@@ -35,7 +37,10 @@ pub fn day_of_fedora(seed: u64, day: Day) -> Plan {
         let here = plan.submissions.iter().filter(|submission| submission.platform.ends_with(arch));
         let work: f64 = here.map(|submission| submission.seconds).sum();
         let count = (work / (day.hours * HOUR * f64::from(SLOTS))).ceil().max(1.0);
-        plan.builders.push(BuilderPlan { arch, count: count as u32, slots: SLOTS });
+        let spare = (count * f64::from(SLOTS) * day.spare).round().min(count);
+        for (count, spare) in [(spare, 1), (count - spare, 0)] {
+            plan.builders.push(BuilderPlan { arch, count: count as u32, slots: SLOTS, spare });
+        }
     }
     plan
 }

@@ -22,6 +22,8 @@ pub struct BuilderPlan {
     pub count: u32,
     /// How many tasks each builds at once.
     pub slots: u32,
+    /// How many of those background tasks leave free.
+    pub spare: u16,
 }
 
 /// A job of one package on one platform.

@@ -8,7 +8,7 @@ use farm_db::{
     intake, operator, queue,
     testing::{self, TestBuilder},
 };
-use farm_types::{Digest, JobId, LeaseKey, Outcome};
+use farm_types::{Class, Digest, JobId, LeaseKey, Outcome};
 
 use crate::plan::{Plan, Submission, When};
 
@@ -74,6 +74,14 @@ struct Worker {
     builder: TestBuilder,
     arch: &'static str,
     free: u32,
+    spare: u32,
+}
+
+impl Worker {
+    /// Whether it has a slot for such a task.
+    fn has_room(&self, class: Class) -> bool {
+        self.free > if class == Class::Background { self.spare } else { 0 }
+    }
 }
 
 struct Simulation<'a> {
@@ -97,9 +105,10 @@ impl<'a> Simulation<'a> {
         let mut workers = Vec::new();
         for (kind, alike) in plan.builders.iter().enumerate() {
             for n in 0..alike.count {
-                let builder =
-                    testing::builder_for(conn, &format!("b{kind}-{n}"), alike.arch).with_slots(conn, alike.slots);
-                workers.push(Worker { builder, arch: alike.arch, free: alike.slots });
+                let name = format!("b{kind}-{n}");
+                let builder = testing::builder_for(conn, &name, alike.arch).with_slots(conn, alike.slots);
+                operator::set_spare_slots(conn, &testing::operator(), &name.parse().unwrap(), alike.spare).unwrap();
+                workers.push(Worker { builder, arch: alike.arch, free: alike.slots, spare: alike.spare.into() });
             }
         }
         let mut simulation = Self {
@@ -155,23 +164,31 @@ impl<'a> Simulation<'a> {
         let (job, _) = intake::submit(self.conn, &new).unwrap();
         testing::accept_as(self.conn, job, &submission.package, &[submission.platform]);
         self.submissions.insert(job, (index, at));
-        let arch = arch(submission.platform);
-        if let Some(worker) = self.workers.iter().position(|worker| worker.free > 0 && worker.arch == arch) {
+        let (arch, class) = (arch(submission.platform), submission.class);
+        if let Some(worker) = self.workers.iter().position(|worker| worker.has_room(class) && worker.arch == arch) {
             self.claim(worker, at);
         }
     }
 
-    /// Gives a builder what it has room for.
+    /// Gives a builder what it has room for. As builders do, it asks again for the slots that are free after that.
     fn claim(&mut self, worker: usize, at: f64) {
-        let Worker { builder, free, .. } = self.workers[worker];
-        let claimed = queue::claim(self.conn, builder.id, builder.instance, free, LEASE_SECONDS).unwrap();
-        for task in claimed {
-            let (submission, submitted) = self.submissions[&task.job];
-            let ended = at + self.plan.submissions[submission].seconds;
-            self.leases.insert(self.built.len(), task.key);
-            self.expect(ended, What::End(worker, self.built.len()));
-            self.built.push(Built { submission, submitted, started: at, ended });
-            self.workers[worker].free -= 1;
+        loop {
+            let Worker { builder, free, .. } = self.workers[worker];
+            let claimed = queue::claim(self.conn, builder.id, builder.instance, free, LEASE_SECONDS).unwrap();
+            if claimed.is_empty() {
+                return;
+            }
+            for task in claimed {
+                let (submission, submitted) = self.submissions[&task.job];
+                let ended = at + self.plan.submissions[submission].seconds;
+                self.leases.insert(self.built.len(), task.key);
+                self.expect(ended, What::End(worker, self.built.len()));
+                self.built.push(Built { submission, submitted, started: at, ended });
+                self.workers[worker].free -= 1;
+            }
+            if self.workers[worker].free == 0 {
+                return;
+            }
         }
     }
 

@@ -24,7 +24,7 @@ fn run(plan: &Plan) -> Vec<Built> {
 
 /// A plan for builders of that many slots in all.
 fn plan(slots: u32) -> Plan {
-    Plan { builders: vec![BuilderPlan { arch: "x86_64", count: slots, slots: 1 }], ..Plan::default() }
+    Plan { builders: vec![BuilderPlan { arch: "x86_64", count: slots, slots: 1, spare: 0 }], ..Plan::default() }
 }
 
 fn submission(when: When, person: &str, seconds: f64) -> Submission {
@@ -156,7 +156,7 @@ fn who_was_ahead_on_one_platform_does_not_hold_up_another() {
 
 #[test]
 fn in_a_small_day_of_fedora_all_is_done_in_time_and_who_is_at_work_waits_for_the_next_slots_only() {
-    let plan = day_of_fedora(7, Day { hours: 8.0, rebuild: 900, persons: 10, tasks_each: 10 });
+    let plan = day_of_fedora(7, Day { hours: 8.0, rebuild: 900, persons: 10, tasks_each: 10, spare: 0.0 });
     let built = run(&plan);
     let (end, least) = (makespan(&built), bound(&plan, &built));
     assert!(end <= 1.05 * least, "done after {end} s, while {least} s are enough");
@@ -167,6 +167,31 @@ fn in_a_small_day_of_fedora_all_is_done_in_time_and_who_is_at_work_waits_for_the
     let waited = Percentiles::of(waits(&plan, &built, Class::Normal));
     let every = given["x86_64"].every;
     assert!(waited.p50 <= 3.0 * every, "{waited}, and a slot became free every {every:.1} s");
+}
+
+#[test]
+fn who_comes_while_a_mass_rebuild_goes_on_begins_at_once_on_a_spare_slot() {
+    let builders = [BuilderPlan { arch: "x86_64", count: 1, slots: 4, spare: 1 }];
+    let mut plan = Plan { builders: builders.into(), ..Plan::default() };
+    for n in 0..100 {
+        let class = Class::Background;
+        plan.submissions.push(Submission { class, ..submission(When::At(0.0), "rebuild", 600.0 + f64::from(n)) });
+    }
+    // The second of each pair waits for the next slot. Whoever gets it, the spare one is free again before the next pair.
+    for n in 1..=6 {
+        for seconds in [300.0, 301.0] {
+            plan.submissions.push(submission(When::At(2000.0 * f64::from(n)), "alice", seconds));
+        }
+    }
+    let built = run(&plan);
+    let class = |built: &Built| plan.submissions[built.submission].class;
+    let waited = waits(&plan, &built, Class::Normal);
+    assert_eq!(waited.iter().filter(|waited| **waited == 0.0).count(), 6, "{waited:?}");
+    for one in built.iter().filter(|one| class(one) == Class::Background) {
+        let beside =
+            |other: &&Built| class(other) == Class::Background && (other.started..other.ended).contains(&one.started);
+        assert!(built.iter().filter(beside).count() <= 3, "the rebuild used the spare slot at {}", one.started);
+    }
 }
 
 /// What one person hands in at the beginning: a share, and how long the tasks take.

@@ -56,6 +56,8 @@ label_enum! {
         Full = "full",
         /// Of a builder: the task takes more slots than are free.
         LittleRoom = "little_room",
+        /// Of a builder: it leaves the slots that are free to tasks that are not background.
+        SpareSlots = "spare_slots",
         /// Of a builder: it keeps its slots for this task until enough are free.
         KeptForIt = "kept_for_it",
         /// Of a builder: it keeps its slots for another task, which takes many.
@@ -97,6 +99,9 @@ impl WaitReason {
             Self::TakesNothing => "it goes on by itself when that is over; an operator makes room on its machine",
             Self::Full => "wait until it has finished one",
             Self::LittleRoom => "wait until it has finished some; after that it keeps its slots for the task",
+            Self::SpareSlots => {
+                "wait until it has finished some; an operator sets how many are spare: `farm-admin builder spare NAME SLOTS`"
+            }
             Self::KeptForIt => "wait until it has finished some: the task is next there",
             Self::KeptForAnother => "wait until that one has begun",
             Self::SpoiltIt => "nothing: after two minutes it may take it, too",

@@ -47,6 +47,12 @@ pub(crate) enum BuilderCommand {
         #[arg(value_parser = clap::value_parser!(u32).range(0..=100))]
         in_a_row: Option<u32>,
     },
+    /// Say how many slots of a builder background tasks leave free, so that whoever comes with a build of their own finds one
+    Spare {
+        builder: BuilderName,
+        /// How many; as many as it has: it takes no background tasks
+        slots: u16,
+    },
     /// Let a builder finish what it has and give it no more
     Drain {
         builder: BuilderName,
@@ -87,6 +93,7 @@ pub(crate) fn run(farm: &FarmArgs, command: BuilderCommand) -> anyhow::Result<()
         BuilderCommand::Fleets => return fleet::list(farm, &mut conn),
         BuilderCommand::Disallow { fleet } => return fleet::disallow(&mut conn, &fleet),
         BuilderCommand::Trust { in_a_row } => return trust(&mut conn, &actor, in_a_row),
+        BuilderCommand::Spare { builder, slots } => return spare(&mut conn, &actor, &builder, slots),
         BuilderCommand::List => return list(farm, &read::registered_builders(&mut conn)?),
         BuilderCommand::Enable { builder } => (builder, BuilderState::Enabled, None),
         BuilderCommand::Disable { builder, reason } => (builder, BuilderState::Disabled, reason),
@@ -107,6 +114,16 @@ fn trust(conn: &mut PgConnection, actor: &Actor, in_a_row: Option<u32>) -> anyho
     match operator::trust(conn)? {
         0 => println!("no builder is taken out of service by the farm"),
         n => println!("a builder that spoils {n} tasks in a row by its own fault is taken out of service"),
+    }
+    Ok(())
+}
+
+fn spare(conn: &mut PgConnection, actor: &Actor, builder: &BuilderName, slots: u16) -> anyhow::Result<()> {
+    operator::set_spare_slots(conn, actor, builder, slots)?;
+    match slots {
+        0 => println!("background tasks may use all slots of {builder}"),
+        1 => println!("background tasks leave a slot of {builder} free"),
+        n => println!("background tasks leave {n} slots of {builder} free"),
     }
     Ok(())
 }
@@ -183,11 +200,12 @@ fn row(registered: &RegisteredBuilder) -> Vec<String> {
     };
     let ways: Vec<_> =
         registered.has_token.then(|| "token".to_owned()).into_iter().chain(registered.principal.clone()).collect();
+    let spare = if b.spare_slots > 0 { format!(" ({} spare)", b.spare_slots) } else { String::new() };
     vec![
         b.name.to_string(),
         state,
         output::yes(b.alive),
-        format!("{}/{}", b.used, b.slots),
+        format!("{}/{}{spare}", b.used, b.slots),
         b.arches.join(","),
         b.version.clone().unwrap_or_default(),
         b.last_seen.map(output::time).unwrap_or_default(),

@@ -51,6 +51,9 @@ pub struct Builder {
     /// Slots that are taken.
     #[serde(default)]
     pub used: i32,
+    /// Slots that background tasks leave free.
+    #[serde(default)]
+    pub spare_slots: i32,
     /// Why it takes no tasks although it is given some, as it says itself.
     #[serde(default)]
     pub takes_nothing: Option<String>,

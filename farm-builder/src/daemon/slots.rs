@@ -50,6 +50,14 @@ impl Slots {
         drop(self.free.acquire_many(number.clamp(1, self.all)).await);
     }
 
+    /// Waits until more are free than so many.
+    pub async fn until_more_are_free(&self, number: u32) {
+        if number >= self.all {
+            return std::future::pending().await;
+        }
+        self.until_free(number + 1).await;
+    }
+
     /// Takes as many as a task weighs. `None`: they are not free.
     pub fn take(&self, weight: u16) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.free).try_acquire_many_owned(self.weight(weight)).ok()

@@ -132,8 +132,7 @@ impl<D: Driver> Work<D> {
             }
             while builds.try_join_next().is_some() {}
             numbers::slots(slots.all(), slots.free());
-            let want = slots.free();
-            let Some(answer) = self.ask(want).await else { return Ok(()) };
+            let Some((want, answer)) = self.ask().await else { return Ok(()) };
             match hub.note(answer) {
                 Ok(Claimed { leases, saves_slots }) => {
                     let nothing = leases.is_empty();
@@ -165,13 +164,21 @@ impl<D: Driver> Work<D> {
         }
     }
 
-    /// Asks for tasks. `None`: there was an order, and no answer came any more.
-    async fn ask(&self, want: u32) -> Option<Result<Claimed, ClientError>> {
-        let claim = self.workshop.hub.claim(want, CLAIM_WAIT);
-        tokio::pin!(claim);
-        tokio::select! {
-            answer = &mut claim => Some(answer),
-            () = self.standing.until_ordered() => timeout(LAST_ANSWER, claim).await.ok(),
+    /// Asks for tasks for all free slots, and anew when there are more: a task that leaves some of them free has room only then. Answers for how many
+    /// slots it asked last. `None`: there was an order, and no answer came any more.
+    async fn ask(&self) -> Option<(u32, Result<Claimed, ClientError>)> {
+        loop {
+            let want = self.slots.free().max(1);
+            let claim = self.workshop.hub.claim(want, CLAIM_WAIT);
+            tokio::pin!(claim);
+            let answer = tokio::select! {
+                biased;
+                answer = &mut claim => Some(answer),
+                () = self.standing.until_ordered() => timeout(LAST_ANSWER, claim).await.ok(),
+                // Hanging up takes back the question, and what was claimed in that moment.
+                () = self.slots.until_more_are_free(want) => continue,
+            };
+            return answer.map(|answer| (want, answer));
         }
     }
 

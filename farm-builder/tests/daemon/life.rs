@@ -2,7 +2,7 @@
 
 use farm_db::{Viewer, operator, read, testing};
 use farm_testing::{Signal, Spec, eventually};
-use farm_types::{BuilderState, PersonId, TaskId};
+use farm_types::{BuilderState, Class, PersonId, TaskId};
 
 use crate::{
     common::platform,
@@ -24,6 +24,21 @@ async fn builds_of_weight_two_have_no_room_beside_each_other_in_three_slots() {
     builder.wait_for_log("the next task takes 2 slots: they are kept until so many are free");
     let apart = "SELECT max(started_at) >= min(finished_at) FROM farm.attempt WHERE $1 > 0";
     assert_eq!(farm.ask(jobs[0], apart).as_deref(), Some("true"));
+}
+
+#[tokio::test]
+async fn a_builder_that_waits_on_a_spare_slot_takes_a_background_task_when_another_one_becomes_free() {
+    let farm = Farm::start();
+    let builder = farm.builder("roomy", "slots = 2");
+    operator::set_spare_slots(&mut farm.conn(), &testing::operator(), &"roomy".parse().unwrap(), 1).unwrap();
+    let spec = |name: &str| [Spec::named(name).build("sleep 2").srpm()];
+    let first = farm.job_with(&spec("first"), |job| job.class = Class::Background).await;
+    let second = farm.job_with(&spec("second"), |job| job.class = Class::Background).await;
+    assert_eq!([farm.ended(first).await, farm.ended(second).await], ["succeeded", "succeeded"]);
+    // A claim that finds nothing waits for half a minute.
+    let waited = "SELECT b.started_at - a.finished_at < interval '10 seconds' AND b.started_at >= a.finished_at
+                  FROM farm.attempt a JOIN farm.attempt b ON b.task_id > a.task_id WHERE $1 > 0";
+    assert_eq!(farm.ask(first, waited).as_deref(), Some("true"), "{}", builder.log());
 }
 
 #[tokio::test]

@@ -70,7 +70,8 @@ impl Side {
     }
 
     fn look(&mut self) -> Vec<queue::ReadyKey> {
-        queue::ready_keys_after(&mut self.conn, &[(platform(0), self.after)], LOOK).unwrap()
+        let lanes = queue::Lane::of(&platform(0)).map(|lane| (lane, self.after));
+        queue::ready_keys_after(&mut self.conn, &lanes, LOOK).unwrap()
     }
 }
 
@@ -93,7 +94,7 @@ fn by_look_and_key(side: &mut Side) -> Vec<ClaimedTask> {
 }
 
 fn by_key(side: &mut Side, key: queue::ReadyKey) -> Vec<ClaimedTask> {
-    let pick = Pick { key, builder: builder(ONE), instance: INSTANCE };
+    let pick = Pick { key, builder: builder(ONE), instance: INSTANCE, free: 1 };
     queue::claim_keys(&mut side.conn, &[pick], 60).unwrap().into_iter().map(|(_, task)| task).collect()
 }
 
@@ -106,6 +107,7 @@ fn by_known_key(side: &mut Side) -> Vec<ClaimedTask> {
         rank: after.rank,
         task: after.task,
         weight: 1,
+        background: false,
         not_before_in: Duration::ZERO,
         avoid: Vec::new(),
     };

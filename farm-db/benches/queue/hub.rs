@@ -8,10 +8,10 @@ use std::{
 
 use farm_db::{
     Batch, Bounds, Pool, Result,
-    queue::{self, ClaimedTask, Pick, Place, ReadyKey},
+    queue::{self, ClaimedTask, Lane, Pick, Place, ReadyKey},
 };
 use farm_testing::TestDb;
-use farm_types::{LeaseKey, PlatformName};
+use farm_types::LeaseKey;
 
 use crate::farm::{INSTANCE, PLATFORMS, builder, platform, succeeded};
 
@@ -25,20 +25,20 @@ type Ends = Batch<(farm_types::BuilderId, LeaseKey, farm_api::hub::Finish), Resu
 #[derive(Default)]
 pub struct Keys {
     keys: VecDeque<ReadyKey>,
-    after: HashMap<PlatformName, Place>,
+    after: HashMap<Lane, Place>,
 }
 
 impl Keys {
     /// The next so many; fewer when the queue is empty.
     pub fn take(&mut self, conn: &mut farm_db::PgConnection, number: usize) -> Vec<ReadyKey> {
         if self.keys.len() < number {
-            let (old, new): (Vec<_>, Vec<_>) =
-                (0..PLATFORMS).map(platform).partition(|name| self.after.contains_key(name));
-            let old: Vec<_> = old.into_iter().map(|name| (name.clone(), self.after[&name])).collect();
+            let lanes = (0..PLATFORMS).flat_map(|number| Lane::of(&platform(number)));
+            let (old, new): (Vec<_>, Vec<_>) = lanes.partition(|lane| self.after.contains_key(lane));
+            let old: Vec<_> = old.into_iter().map(|lane| (lane.clone(), self.after[&lane])).collect();
             let mut found = queue::ready_keys_after(conn, &old, LOOK).unwrap();
             found.extend(queue::ready_keys(conn, &new, LOOK).unwrap());
             for key in found {
-                self.after.insert(key.platform.clone(), key.place());
+                self.after.insert(key.lane(), key.place());
                 self.keys.push_back(key);
             }
         }
@@ -69,7 +69,7 @@ pub fn one_by_one(db: &TestDb, workers: u64, seconds: u64) -> u64 {
                     let mut done = 0;
                     while Instant::now() < until {
                         let key = next_key(&pool, &keys).await;
-                        let pick = Pick { key, builder: builder(number), instance: INSTANCE };
+                        let pick = Pick { key, builder: builder(number), instance: INSTANCE, free: 1 };
                         if let Some(task) = claims.run(pick).await.unwrap() {
                             ends.run((builder(number), task.key, succeeded())).await.unwrap().unwrap();
                             done += 1;
@@ -116,7 +116,7 @@ pub fn in_batches(db: &TestDb, connections: u64, size: usize, seconds: u64) -> u
                     let mut done = 0;
                     while Instant::now() < until {
                         let keys = keys.lock().unwrap().take(&mut conn, size);
-                        let pick = |key| Pick { key, builder: builder(number), instance: INSTANCE };
+                        let pick = |key| Pick { key, builder: builder(number), instance: INSTANCE, free: 1 };
                         let picks: Vec<_> = keys.into_iter().map(pick).collect();
                         let claimed = queue::claim_keys(&mut conn, &picks, 60).unwrap();
                         let ends: Vec<_> =

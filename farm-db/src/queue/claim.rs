@@ -49,6 +49,8 @@ pub struct Pick {
     pub builder: BuilderId,
     /// Its life.
     pub instance: Uuid,
+    /// How many of its slots are free, this one included.
+    pub free: u32,
 }
 
 /// A builder comes up, from that address. Answers how many leases of an earlier life of it went back to the queue.
@@ -90,7 +92,8 @@ pub fn claim(
 }
 
 /// Gives these builders these tasks, in one statement. What cannot be had is missing in the answer: it is gone, not due, avoids its builder
-/// or takes more than one slot, or that life of the builder is over, does not serve the platform or saves its slots for another task.
+/// or takes more than one slot, or that life of the builder is over, does not serve the platform, saves its slots for another task or has none
+/// free but spare ones.
 pub fn claim_keys(
     conn: &mut PgConnection,
     picks: &[Pick],
@@ -104,6 +107,11 @@ pub fn claim_keys(
         column(|pick| pick.key.task.0).into_sql::<Array<BigInt>>(),
         picks.iter().map(|pick| pick.builder.0).collect::<Vec<_>>().into_sql::<Array<Integer>>(),
         picks.iter().map(|pick| pick.instance).collect::<Vec<_>>().into_sql::<Array<SqlUuid>>(),
+        picks
+            .iter()
+            .map(|pick| i32::try_from(pick.free).unwrap_or(i32::MAX))
+            .collect::<Vec<_>>()
+            .into_sql::<Array<Integer>>(),
         f64::from(lease_seconds).into_sql::<Double>(),
     );
     let rows: Vec<Row> = call("SELECT * FROM farm.claim_keys(", arguments, " * interval '1 second')").load(conn)?;

@@ -23,6 +23,23 @@ pub struct Place {
     pub task: TaskId,
 }
 
+/// A platform's tasks that are background, or those that are not: a builder may have room for the ones and not for the others. Together they
+/// are one order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane {
+    /// The platform.
+    pub platform: PlatformName,
+    /// Which of its tasks.
+    pub background: bool,
+}
+
+impl Lane {
+    /// Both lanes of a platform.
+    pub fn of(platform: &PlatformName) -> [Self; 2] {
+        [false, true].map(|background| Self { platform: platform.clone(), background })
+    }
+}
+
 /// A task that can be claimed, or can be soon.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ReadyKey {
@@ -36,6 +53,9 @@ pub struct ReadyKey {
     pub task: TaskId,
     /// How many slots it takes.
     pub weight: u16,
+    /// Whether it leaves spare slots free.
+    #[serde(default)]
+    pub background: bool,
     /// In how long it can be claimed, by the database's clock; nothing: now.
     #[serde(rename = "due_in", deserialize_with = "milliseconds")]
     pub not_before_in: Duration,
@@ -48,6 +68,11 @@ impl ReadyKey {
     /// Where it stands.
     pub fn place(&self) -> Place {
         Place { class: self.class, rank: self.rank, task: self.task }
+    }
+
+    /// In which lane it stands.
+    pub fn lane(&self) -> Lane {
+        Lane { platform: self.platform.clone(), background: self.background }
     }
 }
 
@@ -74,21 +99,17 @@ fn milliseconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Dur
     u64::deserialize(deserializer).map(Duration::from_millis)
 }
 
-/// The first so many tasks of each of these platforms, in the order of service.
-pub fn ready_keys(conn: &mut PgConnection, platforms: &[PlatformName], at_most_each: u32) -> Result<Vec<ReadyKey>> {
+/// The first so many tasks of each of these lanes, in the order of service.
+pub fn ready_keys(conn: &mut PgConnection, lanes: &[Lane], at_most_each: u32) -> Result<Vec<ReadyKey>> {
     // Before every task.
     let start = Place { class: Class::Urgent, rank: i64::MIN, task: TaskId(i64::MIN) };
-    let after: Vec<_> = platforms.iter().map(|name| (name.clone(), start)).collect();
+    let after: Vec<_> = lanes.iter().map(|lane| (lane.clone(), start)).collect();
     ready_keys_after(conn, &after, at_most_each)
 }
 
-/// The next so many tasks of each platform after the place that comes with it. What was claimed before that place is not read, even
+/// The next so many tasks of each lane after the place that comes with it. What was claimed before that place is not read, even
 /// while an old snapshot keeps its rows.
-pub fn ready_keys_after(
-    conn: &mut PgConnection,
-    after: &[(PlatformName, Place)],
-    at_most_each: u32,
-) -> Result<Vec<ReadyKey>> {
+pub fn ready_keys_after(conn: &mut PgConnection, after: &[(Lane, Place)], at_most_each: u32) -> Result<Vec<ReadyKey>> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
@@ -101,19 +122,22 @@ pub fn ready_keys_after(
         task_id: i64,
         #[diesel(sql_type = Integer)]
         weight: i32,
+        #[diesel(sql_type = Bool)]
+        background: bool,
         #[diesel(sql_type = BigInt)]
         due_in: i64,
         #[diesel(sql_type = Array<Integer>)]
         avoid: Vec<i32>,
     }
     let arguments = (
-        after.iter().map(|(platform, _)| platform.as_str()).collect::<Vec<_>>().into_sql::<Array<Text>>(),
+        after.iter().map(|(lane, _)| lane.platform.as_str()).collect::<Vec<_>>().into_sql::<Array<Text>>(),
+        after.iter().map(|(lane, _)| lane.background).collect::<Vec<_>>().into_sql::<Array<Bool>>(),
         after.iter().map(|(_, place)| place.class.as_str()).collect::<Vec<_>>().into_sql::<Array<Text>>(),
         after.iter().map(|(_, place)| place.rank).collect::<Vec<_>>().into_sql::<Array<BigInt>>(),
         after.iter().map(|(_, place)| place.task.0).collect::<Vec<_>>().into_sql::<Array<BigInt>>(),
         i32::try_from(at_most_each).unwrap_or(i32::MAX).into_sql::<Integer>(),
     );
-    let rows: Vec<Row> = call("SELECT * FROM farm.ready_keys(", arguments, ")").load(conn)?;
+    let rows: Vec<Row> = call("SELECT * FROM farm.lane_keys(", arguments, ")").load(conn)?;
     let key = |row: Row| {
         Ok(ReadyKey {
             platform: platform(row.platform)?,
@@ -121,6 +145,7 @@ pub fn ready_keys_after(
             rank: row.rank,
             task: TaskId(row.task_id),
             weight: u16::try_from(row.weight).unwrap_or(u16::MAX),
+            background: row.background,
             not_before_in: Duration::from_millis(u64::try_from(row.due_in).unwrap_or_default()),
             avoid: row.avoid.into_iter().map(BuilderId).collect(),
         })
@@ -139,6 +164,8 @@ pub struct Presence {
     pub platforms: Vec<PlatformName>,
     /// It keeps its slots for a heavy task: only [`claim`](super::claim) gives it something.
     pub saves_slots: bool,
+    /// How many slots of it background tasks leave free.
+    pub spare_slots: u32,
 }
 
 /// These lives of builders are there. Answers how each of them stands, in the same order.
@@ -153,16 +180,19 @@ pub fn presence(conn: &mut PgConnection, lives: &[(BuilderId, Uuid)]) -> Result<
         platforms: Vec<String>,
         #[diesel(sql_type = Bool)]
         saves_slots: bool,
+        #[diesel(sql_type = Integer)]
+        spare_slots: i32,
     }
     let arguments = (
         lives.iter().map(|(builder, _)| builder.0).collect::<Vec<_>>().into_sql::<Array<Integer>>(),
         lives.iter().map(|(_, instance)| *instance).collect::<Vec<_>>().into_sql::<Array<SqlUuid>>(),
     );
-    let mut rows: Vec<Row> = call("SELECT * FROM farm.presence(", arguments, ")").load(conn)?;
+    let mut rows: Vec<Row> = call("SELECT * FROM farm.attendance(", arguments, ")").load(conn)?;
     rows.sort_by_key(|row| row.place);
     let stands = |(row, (builder, _)): (Row, &(BuilderId, Uuid))| {
         let platforms = row.platforms.into_iter().map(platform).collect::<Result<_>>()?;
-        Ok(Presence { builder: *builder, alive: row.alive, platforms, saves_slots: row.saves_slots })
+        let spare_slots = u32::try_from(row.spare_slots).unwrap_or_default();
+        Ok(Presence { builder: *builder, alive: row.alive, platforms, saves_slots: row.saves_slots, spare_slots })
     };
     rows.into_iter().zip(lives).map(stands).collect()
 }

@@ -23,7 +23,7 @@ mod people;
 mod seal;
 
 pub use claim::{ClaimedTask, Pick, claim, claim_keys, hello};
-pub use dispatch::{Place, Presence, Ready, ReadyKey, presence, ready_keys, ready_keys_after};
+pub use dispatch::{Lane, Place, Presence, Ready, ReadyKey, presence, ready_keys, ready_keys_after};
 pub use finish::{deliver, finish, finish_all, has_delivered, reap, release};
 pub use lease::{LeasedBucket, append_log, bucket, gone, held, like, package, renew, renew_all, source, stage_began};
 pub use life::{deregister, leave, pulse, saves_slots, slots_of, tell_status, tell_statuses};

@@ -20,6 +20,7 @@ mod restore;
 mod roles;
 mod schema;
 mod set_aside;
+mod spare;
 mod support;
 mod transitions;
 mod why;

@@ -240,7 +240,7 @@ fn the_hub_can_do_all_that_a_builder_asks_for_with_its_own_role() {
     queue::held(&mut hub, id, &key).unwrap();
     queue::gone(&mut hub, id, &[key]).unwrap();
     assert_eq!(queue::presence(&mut hub, &[(id, builder.instance)]).unwrap()[0].platforms.len(), 1);
-    assert!(queue::ready_keys(&mut hub, &[PLATFORM.parse().unwrap()], 9).unwrap().is_empty());
+    assert!(queue::ready_keys(&mut hub, &queue::Lane::of(&PLATFORM.parse().unwrap()), 9).unwrap().is_empty());
     queue::append_log(&mut hub, id, &key, 0, 3, b"abc").unwrap();
     queue::deliver(&mut hub, id, &key, &testing::digest(), 1).unwrap();
     builder.finish(&mut hub, &key, farm_types::Outcome::Succeeded).unwrap();

@@ -185,6 +185,12 @@ const OF_BUILDERS: &[(&str, WaitReason, &str, WaitReason)] = &[
     ("UPDATE farm.builder SET saves_for = (SELECT min(id) FROM farm.task)", KeptForAnother, "keeps its slots for task ", Busy),
     ("UPDATE farm.ready SET avoid = (SELECT array_agg(id) FROM farm.builder)", SpoiltIt, "spoilt it before: until ", Busy),
     (
+        "UPDATE farm.job SET class = 'background'; UPDATE farm.builder SET slots = 2, spare_slots = 2",
+        SpareSlots,
+        "leaves 2 slots to tasks that are not background: 2 free",
+        Busy,
+    ),
+    (
         "UPDATE farm.task SET weight = 9; UPDATE farm.builder SET slots = 9, saves_for = (SELECT max(id) FROM farm.task);
          INSERT INTO farm.lease (task_id, attempt, builder_id, token, expires_at)
            SELECT min(id), 1, (SELECT id FROM farm.builder), gen_random_uuid(), now() FROM farm.task",
@@ -266,6 +272,25 @@ fn there_is_a_reason_for_everything_and_each_is_said() {
     assert!(never.is_empty(), "nothing brings about {never:?}");
 }
 
+/// The weight of a task that is waiting.
+const WEIGHTS: &[&str] = &[
+    "",
+    "UPDATE farm.task SET weight = 2; UPDATE farm.ready SET weight = 2",
+    "UPDATE farm.task SET weight = 9; UPDATE farm.ready SET weight = 9",
+];
+
+/// How many slots are used.
+const USED: &[&str] = &["", "UPDATE farm.lease SET weight = 3", "UPDATE farm.lease SET weight = 4"];
+
+/// What the builder keeps its slots for.
+const SAVED: &[&str] = &[
+    "",
+    "UPDATE farm.builder SET saves_for = $TASK",
+    "UPDATE farm.builder SET saves_for = $OTHER",
+    "UPDATE farm.builder SET saves_for = $OTHER; UPDATE farm.task SET class = 'urgent' WHERE id = $TASK;
+         UPDATE farm.ready SET class = 'urgent' WHERE task_id = $TASK",
+];
+
 /// What can be in the way: any one of the first list, with any one of the second, and so on.
 const CAN_BE: &[&[&str]] = &[
     &[
@@ -283,19 +308,18 @@ const CAN_BE: &[&[&str]] = &[
         "UPDATE farm.ready SET avoid = (SELECT array_agg(id) FROM farm.builder)",
         "UPDATE farm.ready SET not_before = now() - interval '1 hour', avoid = (SELECT array_agg(id) FROM farm.builder)",
     ],
-    &[
-        "",
-        "UPDATE farm.task SET weight = 2; UPDATE farm.ready SET weight = 2",
-        "UPDATE farm.task SET weight = 9; UPDATE farm.ready SET weight = 9",
-    ],
-    &["", "UPDATE farm.lease SET weight = 3", "UPDATE farm.lease SET weight = 4"],
-    &[
-        "",
-        "UPDATE farm.builder SET saves_for = $TASK",
-        "UPDATE farm.builder SET saves_for = $OTHER",
-        "UPDATE farm.builder SET saves_for = $OTHER; UPDATE farm.task SET class = 'urgent' WHERE id = $TASK;
-         UPDATE farm.ready SET class = 'urgent' WHERE task_id = $TASK",
-    ],
+    WEIGHTS,
+    USED,
+    SAVED,
+];
+
+/// The same, of what spare slots have to do with.
+const CAN_BE_OF_SPARE_SLOTS: &[&[&str]] = &[
+    WEIGHTS,
+    USED,
+    SAVED,
+    &["", "UPDATE farm.job SET class = 'background'; UPDATE farm.ready SET background = true"],
+    &["", "UPDATE farm.builder SET spare_slots = 1", "UPDATE farm.builder SET spare_slots = 4"],
 ];
 
 fn combinations(rest: &[&[&str]]) -> Vec<String> {
@@ -313,7 +337,7 @@ fn a_builder_takes_a_task_exactly_when_nothing_is_said_to_be_in_the_way() {
     let jobs = [0; 2].map(|_| testing::accepted(&mut conn, &[PLATFORM]));
     let [task, other] = jobs.map(|job| task_of(&mut conn, job));
     let mut taken = 0;
-    for change in combinations(CAN_BE) {
+    for change in combinations(CAN_BE).into_iter().chain(combinations(CAN_BE_OF_SPARE_SLOTS)) {
         let change = change.replace("$TASK", &task.to_string()).replace("$OTHER", &other.to_string());
         let (why, claimed) = conn.test_transaction::<_, farm_db::DbError, _>(|conn| {
             conn.batch_execute(&format!("SET LOCAL session_replication_role = replica; {change}"))?;

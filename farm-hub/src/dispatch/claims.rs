@@ -19,8 +19,8 @@ use crate::{error::Result, handout::Handout, hub::Shared};
 /// Claims tasks by their keys, for any number of builders at once, and answers those who got something. Who got nothing waits on.
 pub(super) async fn claim_by_key(hub: Shared, picks: Vec<(Ticket, Vec<Picked>)>) {
     let picks: Vec<_> =
-        picks.into_iter().filter_map(|(ticket, picked)| Some((ticket, hub.desk.life(ticket)?.0, picked))).collect();
-    let all: Vec<Pick> = picks.iter().flat_map(|(_, life, picked)| picked.iter().map(|one| pick(*life, one))).collect();
+        picks.into_iter().filter_map(|(ticket, picked)| Some((ticket, hub.desk.life(ticket)?, picked))).collect();
+    let all: Vec<Pick> = picks.iter().flat_map(|(_, waiter, picked)| picks_of(*waiter, picked)).collect();
     if all.is_empty() {
         return;
     }
@@ -33,7 +33,7 @@ pub(super) async fn claim_by_key(hub: Shared, picks: Vec<(Ticket, Vec<Picked>)>)
     }
     let mut claimed: HashMap<TaskId, ClaimedTask> =
         claimed.unwrap_or_default().into_iter().map(|(_, task)| (task.key.task, task)).collect();
-    for (ticket, (builder, _), picked) in picks {
+    for (ticket, ((builder, _), _), picked) in picks {
         let mut tasks = Vec::new();
         for one in &picked {
             hub.desk.done(one, None);
@@ -41,7 +41,7 @@ pub(super) async fn claim_by_key(hub: Shared, picks: Vec<(Ticket, Vec<Picked>)>)
                 Some(task) => tasks.push(task),
                 None => {
                     metrics::counter!("farm_hub_missed_total").increment(1);
-                    hub.desk.doubt(&one.platform);
+                    hub.desk.doubt(&one.lane);
                 }
             }
         }
@@ -59,18 +59,20 @@ pub(super) async fn claim_by_key(hub: Shared, picks: Vec<(Ticket, Vec<Picked>)>)
     hub.desk.matches.notify_one();
 }
 
-fn pick((builder, instance): Life, one: &Picked) -> Pick {
-    let Picked { platform, place, ready } = one;
-    let key = ReadyKey {
-        platform: platform.clone(),
+/// What a builder with so many free slots is to have, each of one slot.
+fn picks_of(((builder, instance), want): (Life, u32), picked: &[Picked]) -> impl Iterator<Item = Pick> {
+    let key = |Picked { lane, place, ready }: &Picked| ReadyKey {
+        platform: lane.platform.clone(),
         class: place.class,
         rank: place.rank,
         task: place.task,
         weight: ready.weight,
+        background: lane.background,
         not_before_in: Duration::ZERO,
         avoid: Vec::new(),
     };
-    Pick { key, builder, instance }
+    let free = (0..=want).rev();
+    picked.iter().zip(free).map(move |(one, free)| Pick { key: key(one), builder, instance, free })
 }
 
 /// Has a builder look into the queue by itself; `heavy`: because of that task.

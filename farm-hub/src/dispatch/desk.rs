@@ -6,7 +6,7 @@ use std::{
 };
 
 use farm_api::error::ErrorCode;
-use farm_db::queue::ReadyKey;
+use farm_db::queue::{Lane, ReadyKey};
 use farm_types::PlatformName;
 use tokio::{
     sync::{Notify, oneshot, watch},
@@ -17,7 +17,7 @@ use super::{
     keys::Claimable,
     matching::{Picked, Round, match_up},
     memory::{Found, Memory, Plan},
-    waiters::{Life, Ticket, Waiters},
+    waiters::{Life, Serves, Ticket, Waiters},
 };
 use crate::{
     error::{HubError, Result},
@@ -98,15 +98,15 @@ impl Desk {
 
     /// A task can be claimed.
     pub(crate) fn hear(&self, key: ReadyKey) {
-        let (platform, place, now) = (key.platform.clone(), key.place(), Instant::now());
-        let known = self.with(|inner| inner.memory.hear(&platform, place, Claimable::new(key, now), now));
-        if known { self.matches.notify_one() } else { self.hear_of(&platform) }
+        let (lane, place, now) = (key.lane(), key.place(), Instant::now());
+        let known = self.with(|inner| inner.memory.hear(&lane, place, Claimable::new(key, now), now));
+        if known { self.matches.notify_one() } else { self.hear_of(&lane.platform) }
     }
 
     /// There may be tasks of a platform, or somebody who serves it only now.
     pub(crate) fn hear_of(&self, platform: &PlatformName) {
         self.with(|inner| {
-            inner.memory.doubt(platform);
+            Lane::of(platform).iter().for_each(|lane| inner.memory.doubt(lane));
             inner.ask_all = true;
         });
         self.asks.notify_one();
@@ -142,12 +142,12 @@ impl Desk {
         })
     }
 
-    /// What was asked is known: what somebody is given, and whether it keeps slots for a heavy task; `None`: that life is over.
-    pub(super) fn learn(&self, life: Life, serves: Option<(Vec<PlatformName>, bool)>) {
+    /// What was asked is known: what somebody is given; `None`: that life is over.
+    pub(super) fn learn(&self, life: Life, serves: Option<Serves>) {
         self.with(|inner| match serves {
-            Some((platforms, saves_slots)) => {
-                platforms.iter().for_each(|platform| inner.memory.follow(platform));
-                inner.waiters.learn(life, platforms, saves_slots, Instant::now());
+            Some(serves) => {
+                serves.platforms.iter().for_each(|platform| inner.memory.follow(platform));
+                inner.waiters.learn(life, serves, Instant::now());
             }
             None => {
                 for ticket in inner.waiters.of(life) {
@@ -174,7 +174,7 @@ impl Desk {
     pub(super) fn begin_look(&self) -> Plan {
         let now = Instant::now();
         self.with(|inner| {
-            let plan = inner.memory.plan(now, |platform| inner.waiters.anybody_for(platform));
+            let plan = inner.memory.plan(now, |lane| inner.waiters.anybody_for(lane));
             if !plan.is_empty() {
                 inner.memory.begin_look(&plan, now);
             }
@@ -183,12 +183,12 @@ impl Desk {
     }
 
     /// The look is over; `None`: it failed.
-    pub(super) fn end_look(&self, plan: &Plan, found: Option<HashMap<PlatformName, Found>>) {
+    pub(super) fn end_look(&self, plan: &Plan, found: Option<HashMap<Lane, Found>>) {
         self.with(|inner| {
             inner.memory.end_look(plan, found, Instant::now());
-            for (platform, known) in inner.memory.sizes() {
-                let known = u32::try_from(known).unwrap_or(u32::MAX);
-                metrics::gauge!("farm_hub_ready_known", "platform" => platform.to_string()).set(known);
+            for (Lane { platform, background }, known) in inner.memory.sizes() {
+                let labels = [("platform", platform.to_string()), ("background", background.to_string())];
+                metrics::gauge!("farm_hub_ready_known", &labels).set(u32::try_from(known).unwrap_or(u32::MAX));
             }
         });
         self.matches.notify_one();
@@ -229,12 +229,12 @@ impl Desk {
 
     /// The claim of a task is over; `back`: it is there still, as far as is known.
     pub(super) fn done(&self, one: &Picked, back: Option<Claimable>) {
-        self.with(|inner| inner.memory.done(&one.platform, one.place, back, Instant::now()));
+        self.with(|inner| inner.memory.done(&one.lane, one.place, back, Instant::now()));
     }
 
-    /// Something of a platform was not as it was known: somebody else was faster, or whoever it was for is not given it.
-    pub(super) fn doubt(&self, platform: &PlatformName) {
-        self.with(|inner| inner.memory.doubt(platform));
+    /// Something of a lane was not as it was known: somebody else was faster, or whoever it was for is not given it.
+    pub(super) fn doubt(&self, lane: &Lane) {
+        self.with(|inner| inner.memory.doubt(lane));
         self.looks.notify_one();
     }
 

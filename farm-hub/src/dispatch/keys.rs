@@ -9,7 +9,7 @@ use farm_db::queue::{Place, ReadyKey};
 use farm_types::BuilderId;
 use tokio::time::Instant;
 
-/// More of a platform are not remembered: the best are, and how far that goes.
+/// More of a lane are not remembered: the best are, and how far that goes.
 pub(crate) const MOST: usize = 2_000;
 /// When fewer are left, and not all are known, it is looked for more.
 const LOW: usize = 500;
@@ -40,7 +40,7 @@ impl Claimable {
     }
 }
 
-/// The tasks of one platform, as far as they are known. All up to the horizon are; without one, all there are.
+/// The tasks of one lane, as far as they are known. All up to the horizon are; without one, all there are.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     known: BTreeMap<Place, (Claimable, Stamp)>,

@@ -2,8 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use farm_db::queue::Place;
-use farm_types::PlatformName;
+use farm_db::queue::{Lane, Place};
 use tokio::time::Instant;
 
 use super::{
@@ -25,7 +24,7 @@ pub(crate) struct Round {
 /// A task that was taken out of memory to be claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Picked {
-    pub(crate) platform: PlatformName,
+    pub(crate) lane: Lane,
     pub(crate) place: Place,
     pub(crate) ready: Claimable,
 }
@@ -52,25 +51,23 @@ pub(crate) fn match_up(memory: &mut Memory, waiters: &mut Waiters, most: usize, 
         waiters.make_busy(ticket, None);
         round.careful.push((ticket, None));
     }
-    let mut heads: BinaryHeap<_> = waiters
-        .platforms()
-        .filter_map(|name| Some(Reverse((memory.first_after(name, None)?.0, name.clone()))))
-        .collect();
+    let mut heads: BinaryHeap<_> =
+        waiters.lanes().filter_map(|lane| Some(Reverse((memory.first_after(lane, None)?.0, lane.clone())))).collect();
     let mut picked = 0;
     while picked < most
-        && let Some(Reverse((place, platform))) = heads.pop()
+        && let Some(Reverse((place, lane))) = heads.pop()
     {
-        if !waiters.anybody_for(&platform) {
+        if !waiters.anybody_for(&lane) {
             continue;
         }
-        if let Some((next, _)) = memory.first_after(&platform, Some(place)) {
-            heads.push(Reverse((next, platform.clone())));
+        if let Some((next, _)) = memory.first_after(&lane, Some(place)) {
+            heads.push(Reverse((next, lane.clone())));
         }
-        let Some(ready) = memory.get(&platform, &place) else { continue };
+        let Some(ready) = memory.get(&lane, &place) else { continue };
         let heavy = ready.weight > 1;
-        let Some(ticket) = whose_turn(waiters, &platform, place, ready, now) else { continue };
-        let Some(ready) = memory.take(&platform, place) else { continue };
-        let one = Picked { platform, place, ready };
+        let Some(ticket) = whose_turn(waiters, &lane, place, ready, now) else { continue };
+        let Some(ready) = memory.take(&lane, place) else { continue };
+        let one = Picked { lane, place, ready };
         picked += 1;
         if heavy {
             waiters.make_busy(ticket, Some(place.task));
@@ -87,21 +84,15 @@ pub(crate) fn match_up(memory: &mut Memory, waiters: &mut Waiters, most: usize, 
 }
 
 /// Who is given a task, if anybody is.
-fn whose_turn(
-    waiters: &Waiters,
-    platform: &PlatformName,
-    place: Place,
-    ready: &Claimable,
-    now: Instant,
-) -> Option<Ticket> {
+fn whose_turn(waiters: &Waiters, lane: &Lane, place: Place, ready: &Claimable, now: Instant) -> Option<Ticket> {
     if ready.weight <= 1 {
-        return waiters.first(platform, |waiter| ready.is_for(waiter.life.0, now));
+        return waiters.first(lane, |waiter| ready.is_for(waiter.life.0, now));
     }
     let may = |waiter: &Waiter| waiter.has_nothing() && !waiter.tried(place.task) && ready.is_for(waiter.life.0, now);
     // Who has room for it goes first; else somebody has to keep slots for it, and one is enough.
     waiters
-        .first(platform, |waiter| may(waiter) && waiter.want >= ready.weight.into())
-        .or_else(|| waiters.first(platform, may).filter(|_| !ready.saved))
+        .first(lane, |waiter| may(waiter) && waiter.want >= ready.weight.into())
+        .or_else(|| waiters.first(lane, may).filter(|_| !ready.saved))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use farm_db::queue::Place;
+use farm_db::queue::{Lane, Place};
 use farm_types::PlatformName;
 use tokio::time::Instant;
 
@@ -14,19 +14,19 @@ use super::keys::{Claimable, Keys, Stamp};
 /// The least time between two looks at the head of a platform, however often one is asked for.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is known of all platforms that somebody here serves.
+/// What is known of all platforms that somebody here serves, of each lane by itself.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    platforms: HashMap<PlatformName, Platform>,
+    lanes: HashMap<Lane, Known>,
     now: Stamp,
     /// Claims under way. A look that began before they are done may find them still.
-    claiming: HashSet<(PlatformName, Place)>,
+    claiming: HashSet<(Lane, Place)>,
     look: Option<Look>,
 }
 
-/// What is known of a platform.
+/// What is known of a lane.
 #[derive(Debug, Default)]
-struct Platform {
+struct Known {
     keys: Keys,
     /// When it was last looked at from the head.
     looked: Option<Instant>,
@@ -39,16 +39,16 @@ struct Platform {
 struct Look {
     began: Stamp,
     /// What was claimed since or was being claimed then.
-    claimed: HashSet<(PlatformName, Place)>,
+    claimed: HashSet<(Lane, Place)>,
 }
 
 /// What to look for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// From the head of the queue.
-    pub(crate) heads: Vec<PlatformName>,
+    pub(crate) heads: Vec<Lane>,
     /// Beyond what is known.
-    pub(crate) more: Vec<(PlatformName, Place)>,
+    pub(crate) more: Vec<(Lane, Place)>,
     /// When there will be something to look for again that has to wait now.
     pub(crate) next: Option<Instant>,
 }
@@ -60,54 +60,56 @@ impl Plan {
     }
 }
 
-/// Tasks that a look found of a platform, and whether there are more behind them.
+/// Tasks that a look found of a lane, and whether there are more behind them.
 pub(crate) type Found = (Vec<(Place, Claimable)>, bool);
 
 impl Memory {
     /// From now on it is known of that platform what is heard. What was before has to be looked for.
     pub(crate) fn follow(&mut self, platform: &PlatformName) {
-        if !self.platforms.contains_key(platform) {
-            self.platforms.insert(platform.clone(), Platform { doubtful: true, ..Platform::default() });
+        for lane in Lane::of(platform) {
+            self.lanes.entry(lane).or_insert_with(|| Known { doubtful: true, ..Known::default() });
         }
     }
 
     /// Remembers a task that can be claimed. False: nobody here was known to serve that platform.
-    pub(crate) fn hear(&mut self, platform: &PlatformName, place: Place, ready: Claimable, now: Instant) -> bool {
+    pub(crate) fn hear(&mut self, lane: &Lane, place: Place, ready: Claimable, now: Instant) -> bool {
         self.now += 1;
-        let Some(known) = self.platforms.get_mut(platform) else { return false };
+        let Some(known) = self.lanes.get_mut(lane) else { return false };
         known.keys.insert(place, ready, self.now, now);
         true
     }
 
-    /// There may be something of that platform that is not known. False: nobody here was known to serve it.
-    pub(crate) fn doubt(&mut self, platform: &PlatformName) -> bool {
-        self.platforms.get_mut(platform).map(|known| known.doubtful = true).is_some()
+    /// There may be something of that lane that is not known, if somebody here serves it.
+    pub(crate) fn doubt(&mut self, lane: &Lane) {
+        if let Some(known) = self.lanes.get_mut(lane) {
+            known.doubtful = true;
+        }
     }
 
     /// Nothing is certain any more: something may have happened of which nothing was heard.
     pub(crate) fn doubt_all(&mut self) {
-        self.platforms.values_mut().for_each(|known| known.doubtful = true);
+        self.lanes.values_mut().for_each(|known| known.doubtful = true);
     }
 
-    /// What has to be looked for, of platforms that somebody `waits` for.
-    pub(crate) fn plan(&self, now: Instant, waits: impl Fn(&PlatformName) -> bool) -> Plan {
+    /// What has to be looked for, of lanes that somebody `waits` for.
+    pub(crate) fn plan(&self, now: Instant, waits: impl Fn(&Lane) -> bool) -> Plan {
         let mut plan = Plan::default();
-        for (name, known) in self.platforms.iter().filter(|(name, _)| waits(name)) {
+        for (lane, known) in self.lanes.iter().filter(|(lane, _)| waits(lane)) {
             let again = known.looked.map(|at| at + PAUSE).filter(|at| *at > now);
             match (known.doubtful, again, known.keys.wants_more()) {
-                (true, None, _) => plan.heads.push(name.clone()),
+                (true, None, _) => plan.heads.push(lane.clone()),
                 (true, Some(again), _) => plan.next = Some(plan.next.map_or(again, |next| next.min(again))),
-                (false, _, Some(horizon)) => plan.more.push((name.clone(), horizon)),
+                (false, _, Some(horizon)) => plan.more.push((lane.clone(), horizon)),
                 (false, _, None) => {}
             }
         }
         plan
     }
 
-    /// A look begins at those platforms from the head. What is heard from now on is newer than what it finds.
+    /// A look begins at those lanes from the head. What is heard from now on is newer than what it finds.
     pub(crate) fn begin_look(&mut self, plan: &Plan, now: Instant) {
-        for name in &plan.heads {
-            if let Some(known) = self.platforms.get_mut(name) {
+        for lane in &plan.heads {
+            if let Some(known) = self.lanes.get_mut(lane) {
                 (known.doubtful, known.looked) = (false, Some(now));
             }
         }
@@ -115,72 +117,72 @@ impl Memory {
     }
 
     /// The look is over; without anything found, it failed.
-    pub(crate) fn end_look(&mut self, plan: &Plan, found: Option<HashMap<PlatformName, Found>>, now: Instant) {
+    pub(crate) fn end_look(&mut self, plan: &Plan, found: Option<HashMap<Lane, Found>>, now: Instant) {
         let Some(Look { began, claimed }) = self.look.take() else { return };
         let Some(mut found) = found else {
-            plan.heads.iter().for_each(|name| _ = self.doubt(name));
+            plan.heads.iter().for_each(|lane| self.doubt(lane));
             return;
         };
-        let mut of = |name: &PlatformName| {
-            let (mut keys, more) = found.remove(name).unwrap_or_default();
-            keys.retain(|(place, _)| !claimed.contains(&(name.clone(), *place)));
+        let mut of = |lane: &Lane| {
+            let (mut keys, more) = found.remove(lane).unwrap_or_default();
+            keys.retain(|(place, _)| !claimed.contains(&(lane.clone(), *place)));
             (keys, more)
         };
-        for name in &plan.heads {
-            if let Some(known) = self.platforms.get_mut(name) {
-                let (keys, more) = of(name);
+        for lane in &plan.heads {
+            if let Some(known) = self.lanes.get_mut(lane) {
+                let (keys, more) = of(lane);
                 known.keys.replace(keys, more, began, now);
             }
         }
-        for (name, horizon) in &plan.more {
-            if let Some(known) = self.platforms.get_mut(name) {
-                let (keys, more) = of(name);
+        for (lane, horizon) in &plan.more {
+            if let Some(known) = self.lanes.get_mut(lane) {
+                let (keys, more) = of(lane);
                 known.doubtful |= !known.keys.go_on(*horizon, keys, more, began, now);
             }
         }
     }
 
-    /// The best task of a platform that can be given, or the best one after another.
-    pub(crate) fn first_after(&self, platform: &PlatformName, place: Option<Place>) -> Option<(Place, &Claimable)> {
-        self.platforms.get(platform)?.keys.first_after(place)
+    /// The best task of a lane that can be given, or the best one after another.
+    pub(crate) fn first_after(&self, lane: &Lane, place: Option<Place>) -> Option<(Place, &Claimable)> {
+        self.lanes.get(lane)?.keys.first_after(place)
     }
 
     /// What is known of a task.
-    pub(crate) fn get(&self, platform: &PlatformName, place: &Place) -> Option<&Claimable> {
-        self.platforms.get(platform)?.keys.get(place)
+    pub(crate) fn get(&self, lane: &Lane, place: &Place) -> Option<&Claimable> {
+        self.lanes.get(lane)?.keys.get(place)
     }
 
     /// Takes a task out to claim it. Say when that is [`done`](Self::done).
-    pub(crate) fn take(&mut self, platform: &PlatformName, place: Place) -> Option<Claimable> {
-        let ready = self.platforms.get_mut(platform)?.keys.remove(&place)?;
-        self.claiming.insert((platform.clone(), place));
+    pub(crate) fn take(&mut self, lane: &Lane, place: Place) -> Option<Claimable> {
+        let ready = self.lanes.get_mut(lane)?.keys.remove(&place)?;
+        self.claiming.insert((lane.clone(), place));
         if let Some(look) = &mut self.look {
-            look.claimed.insert((platform.clone(), place));
+            look.claimed.insert((lane.clone(), place));
         }
         Some(ready)
     }
 
     /// The claim of a task is over. Whatever came of it, it is not known here any more; `back`: it is there still.
-    pub(crate) fn done(&mut self, platform: &PlatformName, place: Place, back: Option<Claimable>, now: Instant) {
-        self.claiming.remove(&(platform.clone(), place));
+    pub(crate) fn done(&mut self, lane: &Lane, place: Place, back: Option<Claimable>, now: Instant) {
+        self.claiming.remove(&(lane.clone(), place));
         if let Some(ready) = back {
-            self.hear(platform, place, ready, now);
+            self.hear(lane, place, ready, now);
         }
     }
 
     /// Tasks whose time has come can be given from now on.
     pub(crate) fn ripen(&mut self, now: Instant) {
-        self.platforms.values_mut().for_each(|known| known.keys.ripen(now));
+        self.lanes.values_mut().for_each(|known| known.keys.ripen(now));
     }
 
     /// When the next one's time comes.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.platforms.values().filter_map(|known| known.keys.next_due()).min()
+        self.lanes.values().filter_map(|known| known.keys.next_due()).min()
     }
 
-    /// How many tasks are known of each platform.
-    pub(crate) fn sizes(&self) -> impl Iterator<Item = (&PlatformName, usize)> {
-        self.platforms.iter().map(|(name, known)| (name, known.keys.len()))
+    /// How many tasks are known of each lane.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (&Lane, usize)> {
+        self.lanes.iter().map(|(lane, known)| (lane, known.keys.len()))
     }
 }
 
@@ -190,8 +192,14 @@ mod tests {
 
     use super::*;
 
-    fn name() -> PlatformName {
-        "a-x86_64".parse().unwrap()
+    fn lane() -> Lane {
+        let [lane, _] = Lane::of(&"a-x86_64".parse().unwrap());
+        lane
+    }
+
+    /// A memory that follows one lane.
+    fn following() -> Memory {
+        Memory { lanes: [(lane(), Known { doubtful: true, ..Known::default() })].into(), ..Memory::default() }
     }
 
     fn place(rank: i64) -> Place {
@@ -202,12 +210,12 @@ mod tests {
         Claimable { weight: 1, due: now, avoid: Vec::new(), saved: false }
     }
 
-    fn found(ranks: &[i64], more: bool, now: Instant) -> Option<HashMap<PlatformName, Found>> {
-        Some(HashMap::from([(name(), (ranks.iter().map(|rank| (place(*rank), ready(now))).collect(), more))]))
+    fn found(ranks: &[i64], more: bool, now: Instant) -> Option<HashMap<Lane, Found>> {
+        Some(HashMap::from([(lane(), (ranks.iter().map(|rank| (place(*rank), ready(now))).collect(), more))]))
     }
 
     fn first(memory: &Memory) -> Option<i64> {
-        memory.first_after(&name(), None).map(|(place, _)| place.rank)
+        memory.first_after(&lane(), None).map(|(place, _)| place.rank)
     }
 
     fn look(memory: &mut Memory, now: Instant) -> Plan {
@@ -218,53 +226,50 @@ mod tests {
 
     #[test]
     fn a_platform_is_looked_at_once_and_again_when_there_is_doubt_but_not_all_the_time() {
-        let (mut memory, now) = (Memory::default(), Instant::now());
-        assert!(!memory.hear(&name(), place(1), ready(now), now), "nobody serves it");
-        memory.follow(&name());
+        let now = Instant::now();
+        assert!(!Memory::default().hear(&lane(), place(1), ready(now), now), "nobody serves it");
+        let mut memory = following();
         let plan = look(&mut memory, now);
-        assert_eq!(plan.heads, [name()]);
+        assert_eq!(plan.heads, [lane()]);
         memory.end_look(&plan, found(&[1], false, now), now);
         assert_eq!(memory.plan(now, |_| true), Plan::default());
-        memory.doubt(&name());
+        memory.doubt(&lane());
         assert_eq!(memory.plan(now, |_| true), Plan { next: Some(now + PAUSE), ..Plan::default() });
         assert_eq!(memory.plan(now, |_| false), Plan::default(), "nobody waits");
-        assert_eq!(memory.plan(now + PAUSE, |_| true).heads, [name()]);
+        assert_eq!(memory.plan(now + PAUSE, |_| true).heads, [lane()]);
     }
 
     #[test]
     fn a_look_does_not_bring_back_what_is_claimed_meanwhile() {
-        let (mut memory, now) = (Memory::default(), Instant::now());
-        memory.follow(&name());
-        memory.hear(&name(), place(1), ready(now), now);
-        memory.hear(&name(), place(2), ready(now), now);
-        memory.take(&name(), place(1)).unwrap();
+        let (mut memory, now) = (following(), Instant::now());
+        memory.hear(&lane(), place(1), ready(now), now);
+        memory.hear(&lane(), place(2), ready(now), now);
+        memory.take(&lane(), place(1)).unwrap();
         let plan = look(&mut memory, now);
-        memory.take(&name(), place(2)).unwrap();
-        memory.done(&name(), place(1), None, now);
+        memory.take(&lane(), place(2)).unwrap();
+        memory.done(&lane(), place(1), None, now);
         memory.end_look(&plan, found(&[1, 2, 3], false, now), now);
         assert_eq!(first(&memory), Some(3));
     }
 
     #[test]
     fn a_look_that_failed_is_made_again() {
-        let (mut memory, now) = (Memory::default(), Instant::now());
-        memory.follow(&name());
+        let (mut memory, now) = (following(), Instant::now());
         let plan = look(&mut memory, now);
         memory.end_look(&plan, None, now);
-        assert_eq!(memory.plan(now + PAUSE, |_| true).heads, [name()]);
+        assert_eq!(memory.plan(now + PAUSE, |_| true).heads, [lane()]);
     }
 
     #[test]
     fn more_is_looked_for_before_the_last_one_is_gone() {
-        let (mut memory, now) = (Memory::default(), Instant::now());
-        memory.follow(&name());
+        let (mut memory, now) = (following(), Instant::now());
         let plan = look(&mut memory, now);
         memory.end_look(&plan, found(&[1, 2], true, now), now);
         let plan = look(&mut memory, now);
-        assert_eq!(plan.more, [(name(), place(2))]);
+        assert_eq!(plan.more, [(lane(), place(2))]);
         memory.end_look(&plan, found(&[3], false, now), now);
-        memory.take(&name(), place(1));
-        memory.take(&name(), place(2));
+        memory.take(&lane(), place(1));
+        memory.take(&lane(), place(2));
         assert_eq!(first(&memory), Some(3));
         assert_eq!(memory.plan(now, |_| true), Plan::default());
     }

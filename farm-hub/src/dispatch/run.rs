@@ -4,9 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use farm_db::{
     DbError,
-    queue::{self, ReadyKey},
+    queue::{self, Lane, ReadyKey},
 };
-use farm_types::PlatformName;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at},
@@ -25,7 +24,7 @@ use crate::hub::Shared;
 const CAREFUL: usize = 2;
 /// A claim by keys that takes so long hangs: another one may begin.
 const HANGS: Duration = Duration::from_millis(100);
-/// Tasks that a look asks for, of each platform.
+/// Tasks that a look asks for, of each lane.
 const KEYS: u32 = 1_000;
 /// How often to see whether builders have to be asked about.
 const ASK_TICK: Duration = Duration::from_secs(2);
@@ -129,7 +128,7 @@ async fn ask(hub: &Shared, lives: Vec<Life>) {
     match hub.pool.run(move |conn| queue::presence(conn, &asked)).await {
         Ok(presences) => {
             for (life, presence) in lives.into_iter().zip(presences) {
-                hub.desk.learn(life, presence.alive.then_some((presence.platforms, presence.saves_slots)));
+                hub.desk.learn(life, presence.alive.then_some(presence.into()));
             }
             hub.desk.looks.notify_one();
             hub.desk.matches.notify_one();
@@ -181,7 +180,7 @@ async fn look(hub: &Shared, plan: Plan) -> Result<(), DbError> {
         Ok(keys)
     });
     let (found, result) = match found.await {
-        Ok(keys) => (Some(by_platform(keys)), Ok(())),
+        Ok(keys) => (Some(by_lane(keys)), Ok(())),
         Err(error) => (None, Err(error)),
     };
     hub.desk.end_look(&plan, found);
@@ -189,10 +188,10 @@ async fn look(hub: &Shared, plan: Plan) -> Result<(), DbError> {
 }
 
 /// What a look found, in the order in which it was found.
-fn by_platform(keys: Vec<ReadyKey>) -> HashMap<PlatformName, Found> {
-    let (mut found, now) = (HashMap::<PlatformName, Found>::new(), Instant::now());
+fn by_lane(keys: Vec<ReadyKey>) -> HashMap<Lane, Found> {
+    let (mut found, now) = (HashMap::<Lane, Found>::new(), Instant::now());
     for key in keys {
-        let (keys, _) = found.entry(key.platform.clone()).or_default();
+        let (keys, _) = found.entry(key.lane()).or_default();
         keys.push((key.place(), Claimable::new(key, now)));
     }
     let most = usize::try_from(KEYS).unwrap_or(usize::MAX);

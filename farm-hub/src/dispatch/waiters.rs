@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use farm_db::queue::{Lane, Presence};
 use farm_types::{BuilderId, PlatformName, TaskId};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -28,7 +29,7 @@ pub(crate) struct Waiters {
     last: Ticket,
     waiters: HashMap<Ticket, Waiter>,
     known: HashMap<Life, Known>,
-    turns: HashMap<PlatformName, BTreeSet<Turn>>,
+    turns: HashMap<Lane, BTreeSet<Turn>>,
     /// Those who are to look by themselves, see [`State::Careful`].
     careful: BTreeSet<Turn>,
     came: u64,
@@ -67,11 +68,28 @@ enum State {
     Busy,
 }
 
+/// What a builder is given.
+#[derive(Debug, Default)]
+pub(crate) struct Serves {
+    /// Tasks of these.
+    pub(crate) platforms: Vec<PlatformName>,
+    /// It keeps its slots for a heavy task.
+    pub(crate) saves_slots: bool,
+    /// Slots that background tasks leave free.
+    pub(crate) spare_slots: u32,
+}
+
+impl From<Presence> for Serves {
+    fn from(presence: Presence) -> Self {
+        let Presence { platforms, saves_slots, spare_slots, .. } = presence;
+        Self { platforms, saves_slots, spare_slots }
+    }
+}
+
 /// What is known of a builder, also between two of its claims.
 #[derive(Debug, Default)]
 struct Known {
-    serves: Vec<PlatformName>,
-    saves_slots: bool,
+    serves: Serves,
     /// When it came back for work; `None` when it was given some since.
     idle_since: Option<u64>,
     /// When it was last asked about; `None` when what is known is not certain.
@@ -150,12 +168,12 @@ impl Waiters {
         due.map(|(life, _)| *life).collect()
     }
 
-    /// A builder is given tasks of these platforms.
-    pub(crate) fn learn(&mut self, life: Life, serves: Vec<PlatformName>, saves_slots: bool, now: Instant) {
+    /// A builder is given this.
+    pub(crate) fn learn(&mut self, life: Life, serves: Serves, now: Instant) {
         let tickets = self.of(life);
         tickets.iter().for_each(|ticket| self.delist(*ticket));
         if let Some(known) = self.known.get_mut(&life) {
-            (known.serves, known.saves_slots, known.asked) = (serves, saves_slots, Some(now));
+            (known.serves, known.asked) = (serves, Some(now));
         }
         tickets.iter().for_each(|ticket| self.enlist(*ticket));
     }
@@ -182,19 +200,19 @@ impl Waiters {
         });
     }
 
-    /// The platforms that somebody who can be given something serves.
-    pub(crate) fn platforms(&self) -> impl Iterator<Item = &PlatformName> {
+    /// The lanes of which somebody can be given something.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = &Lane> {
         self.turns.keys()
     }
 
-    /// Whether somebody who can be given something serves that platform.
-    pub(crate) fn anybody_for(&self, platform: &PlatformName) -> bool {
-        self.turns.contains_key(platform)
+    /// Whether somebody can be given something of that lane.
+    pub(crate) fn anybody_for(&self, lane: &Lane) -> bool {
+        self.turns.contains_key(lane)
     }
 
-    /// Whose turn it is, of those who serve a platform and are fit.
-    pub(crate) fn first(&self, platform: &PlatformName, is_fit: impl Fn(&Waiter) -> bool) -> Option<Ticket> {
-        let turns = self.turns.get(platform)?;
+    /// Whose turn it is, of those who can be given something of a lane and are fit.
+    pub(crate) fn first(&self, lane: &Lane, is_fit: impl Fn(&Waiter) -> bool) -> Option<Ticket> {
+        let turns = self.turns.get(lane)?;
         let fits = |turn: &&Turn| self.waiters.get(&turn.ticket).is_some_and(&is_fit);
         turns.iter().find(fits).map(|turn| turn.ticket)
     }
@@ -244,7 +262,7 @@ impl Waiters {
     /// Whether a builder keeps slots for a heavy task.
     pub(crate) fn note_saves(&mut self, life: Life, saves_slots: bool) {
         if let Some(known) = self.known.get_mut(&life) {
-            known.saves_slots = saves_slots;
+            known.serves.saves_slots = saves_slots;
         }
     }
 
@@ -267,7 +285,7 @@ impl Waiters {
     fn enlist(&mut self, ticket: Ticket) {
         let Some(waiter) = self.waiters.get_mut(&ticket).filter(|waiter| waiter.state != State::Busy) else { return };
         let Some(known) = self.known.get(&waiter.life).filter(|known| known.asked.is_some()) else { return };
-        if known.saves_slots {
+        if known.serves.saves_slots {
             waiter.state = State::Careful;
             self.careful.insert(waiter.turn);
             return;
@@ -276,8 +294,11 @@ impl Waiters {
             waiter.state = State::Idle;
             self.idle += 1;
         }
-        for platform in &known.serves {
-            self.turns.entry(platform.clone()).or_default().insert(waiter.turn);
+        let free = waiter.want.saturating_sub(waiter.turn.given);
+        for lane in known.serves.platforms.iter().flat_map(Lane::of) {
+            if !lane.background || free > known.serves.spare_slots {
+                self.turns.entry(lane).or_default().insert(waiter.turn);
+            }
         }
     }
 
@@ -292,11 +313,11 @@ impl Waiters {
         }
         self.careful.remove(&waiter.turn);
         let Some(known) = self.known.get(&waiter.life) else { return };
-        for platform in &known.serves {
-            if let Some(turns) = self.turns.get_mut(platform) {
+        for lane in known.serves.platforms.iter().flat_map(Lane::of) {
+            if let Some(turns) = self.turns.get_mut(&lane) {
                 turns.remove(&waiter.turn);
                 if turns.is_empty() {
-                    self.turns.remove(platform);
+                    self.turns.remove(&lane);
                 }
             }
         }

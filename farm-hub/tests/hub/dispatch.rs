@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use diesel::connection::SimpleConnection as _;
-use farm_db::{invariants, testing};
+use farm_db::{invariants, operator, testing};
 use farm_testing::TestDb;
 use farm_types::{BuilderState, Outcome};
 use tokio::task::JoinSet;
@@ -115,6 +115,30 @@ async fn many_tasks_are_handed_out_in_their_order() {
         }
     }
     assert!(tasks.is_sorted(), "{tasks:?}");
+}
+
+#[tokio::test]
+async fn a_mass_rebuild_leaves_the_spare_slot_to_whoever_comes() {
+    let farm = Farm::start().await;
+    let builder = farm.builder("one").await;
+    operator::set_spare_slots(&mut farm.conn(), &testing::operator(), &"one".parse().unwrap(), 1).unwrap();
+    let jobs: Vec<_> = (0..5).map(|_| farm.background_job()).collect();
+    let began = builder.claim(3, 60).await;
+    assert_eq!(began.iter().map(|lease| lease.job).collect::<Vec<_>>(), jobs[..2]);
+    let spare = builder.clone();
+    let claim = tokio::spawn(async move { spare.claim(1, 60).await });
+    farm.wait_for_waiters(1).await;
+    farm.background_job();
+    let mine = farm.job(&["a-x86_64"]);
+    let leases = tokio::time::timeout(SOON, claim).await.expect("it waits in vain").unwrap();
+    assert_eq!(leases.iter().map(|lease| lease.job).collect::<Vec<_>>(), [mine]);
+    // Who is let do more is given more at once.
+    let free = builder.clone();
+    let claim = tokio::spawn(async move { free.claim(1, 60).await });
+    farm.wait_for_waiters(1).await;
+    operator::set_spare_slots(&mut farm.conn(), &testing::operator(), &"one".parse().unwrap(), 0).unwrap();
+    let leases = tokio::time::timeout(SOON, claim).await.expect("it waits in vain").unwrap();
+    assert_eq!(leases.iter().map(|lease| lease.job).collect::<Vec<_>>(), [jobs[2]]);
 }
 
 #[tokio::test]

@@ -8,11 +8,15 @@ use farm_api::{
 };
 use farm_auth::Token;
 use farm_daemon::{CancellationToken, http::HttpConfig};
-use farm_db::{PgConnection, queue, testing};
+use farm_db::{
+    PgConnection,
+    intake::{self, Submission},
+    queue, testing,
+};
 use farm_hub::{Config, Server};
 use farm_store::{Store, StoreConfig};
 use farm_testing::TestDb;
-use farm_types::{Digest, JobId, LeaseKey, Outcome};
+use farm_types::{Class, Digest, JobId, LeaseKey, Outcome};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
@@ -100,6 +104,15 @@ impl Farm {
     /// A job on these platforms, ready to be claimed.
     pub fn job(&self, platforms: &[&str]) -> JobId {
         testing::accepted(&mut self.conn(), platforms)
+    }
+
+    /// A job of a mass rebuild.
+    pub fn background_job(&self) -> JobId {
+        let mut conn = self.conn();
+        let new = Submission { class: Class::Background, ..testing::submission(&mut conn, "release-engineer") };
+        let (job, _) = intake::submit(&mut conn, &new).unwrap();
+        testing::accept(&mut conn, job, &["a-x86_64"]);
+        job
     }
 
     pub fn cancel(&self, job: JobId) {

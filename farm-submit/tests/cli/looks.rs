@@ -85,6 +85,7 @@ fn builder(name: &str, alive: bool) -> Builder {
         arches: vec!["x86_64".into(), "i686".into()],
         slots: 2,
         used: 0,
+        spare_slots: 0,
         out: None,
         takes_nothing: None,
         saves_for: None,

@@ -29,7 +29,7 @@ pub(super) fn expected(facts: &Facts, verdicts: &[BuilderVerdict]) -> Option<Exp
 fn begins(facts: &Facts, verdicts: &[BuilderVerdict]) -> Option<Option<(u64, Option<u64>)>> {
     let line = facts.line.as_ref()?;
     let takers = || facts.builders.iter().filter(|candidate| candidate.takes_tasks());
-    let slots: u32 = takers().map(|candidate| candidate.slots).sum();
+    let slots: u32 = takers().map(|candidate| candidate.slots_for(facts)).sum();
     let room = verdicts.iter().any(|verdict| verdict.could_take_it);
     let running: u64 = takers().map(|candidate: &Candidate| candidate.running).sum();
     let middle = match slots {

@@ -27,6 +27,7 @@ pub(super) struct Facts {
     pub(super) backing_off: bool,
     pub(super) line: Option<Line>,
     pub(super) weight: u32,
+    pub(super) background: bool,
     pub(super) enabled: bool,
     /// Those that are registered, while the task is pending.
     pub(super) builders: Vec<Candidate>,
@@ -66,8 +67,12 @@ pub(super) struct Candidate {
     pub(super) saves_for: Option<TaskId>,
     /// Whether this one goes before that one.
     pub(super) before_saved: bool,
+    /// Whether that one is background, to which its spare slots are of no use.
+    pub(super) saves_for_background: bool,
     pub(super) slots: u32,
     pub(super) used: u32,
+    /// Slots that background tasks leave free.
+    pub(super) spare: u32,
     /// What its builds have still to do, in slots times milliseconds.
     pub(super) running: u64,
     /// Until when others are given the task first.
@@ -136,7 +141,9 @@ const BUILDERS: &str = "CASE WHEN t.state = 'pending' THEN (SELECT jsonb_agg(jso
       'arches', b.arches, 'arch_fits', p.arch = ANY (b.arches), 'allowed', b.platforms IS NULL OR p.name = ANY (b.platforms),
       'takes_nothing', b.takes_nothing, 'saves_for', b.saves_for,
       'before_saved', coalesce((SELECT t.class::farm.class < s.class FROM farm.task s WHERE s.id = b.saves_for), false),
-      'slots', b.slots, 'used', b.used,
+      'saves_for_background', coalesce((SELECT x.class = 'background' FROM farm.task s JOIN farm.job x ON x.id = s.job_id
+        WHERE s.id = b.saves_for), false),
+      'slots', b.slots, 'used', b.used, 'spare', farm.spare_slots_of(b.id),
       'running', (SELECT coalesce(sum(greatest(0, x.cost - extract(epoch FROM now() - v.started_at) * 1000 * v.weight)), 0)::bigint
         FROM farm.running_view v JOIN farm.task x ON x.id = v.task_id WHERE v.builder = b.name),
       'avoided_until', CASE WHEN b.id = ANY (r.avoid) AND r.not_before >= now() - interval '2 minutes'
@@ -150,9 +157,10 @@ pub(super) fn facts(conn: &mut PgConnection, viewer: Viewer, tasks: &[i64]) -> R
            'set_aside', w.set_aside_at IS NOT NULL, 'builder', t.builder, 'stage', t.stage,
            'running_for', extract(epoch FROM now() - t.started_at), 'after', {AFTER},
            'queued', r.task_id IS NOT NULL, 'not_before', r.not_before, 'backing_off', coalesce(r.not_before > now(), false),
-           'enabled', p.enabled, 'line', {LINE}, 'weight', w.weight, 'history', {HISTORY},
+           'enabled', p.enabled, 'line', {LINE}, 'weight', w.weight, 'background', j.class = 'background', 'history', {HISTORY},
            'builders', coalesce({BUILDERS}, '[]')) AS document
          FROM farm.task_view t JOIN farm.platform p ON p.name = t.platform JOIN farm.task w ON w.id = t.id
+         JOIN farm.job j ON j.id = t.job_id
          LEFT JOIN farm.ready r ON r.platform = t.platform AND r.class = t.class::farm.class AND r.rank = t.rank AND r.task_id = t.id
          WHERE t.id = ANY ($1) AND farm.sees($2, t.job_id)"
     );

@@ -119,6 +119,11 @@ impl Candidate {
             && self.slots > 0
     }
 
+    /// How many slots it can use for such tasks.
+    pub(super) fn slots_for(&self, facts: &Facts) -> u32 {
+        self.slots.saturating_sub(if facts.background { self.spare } else { 0 })
+    }
+
     fn told(&self, facts: &Facts) -> Told {
         self.out_of_question(facts).unwrap_or_else(|| self.room(facts))
     }
@@ -148,6 +153,11 @@ impl Candidate {
         })
     }
 
+    /// Whether what it has free is for such a task even while it keeps slots for another.
+    fn gives_spare(&self, facts: &Facts, free: u32) -> bool {
+        self.saves_for_background && !facts.background && free <= self.spare
+    }
+
     /// Whether there is room for the task, and whether it may be given to it.
     fn room(&self, facts: &Facts) -> Told {
         let (free, takes) = (self.slots.saturating_sub(self.used), facts.weight.min(self.slots.max(1)));
@@ -161,7 +171,12 @@ impl Candidate {
                 let noun = if free == 1 { "slot" } else { "slots" };
                 return (WaitReason::LittleRoom, format!("has {free} {noun} free, and the task takes {takes}"));
             }
-            Some(task) if task != facts.id && !self.before_saved => {
+            _ if facts.background && free < takes + self.spare => {
+                let noun = if self.spare == 1 { "slot" } else { "slots" };
+                let text = format!("leaves {} {noun} to tasks that are not background: {free} free", self.spare);
+                return (WaitReason::SpareSlots, text);
+            }
+            Some(task) if task != facts.id && !self.before_saved && !self.gives_spare(facts, free) => {
                 return (WaitReason::KeptForAnother, format!("keeps its slots for task {task}"));
             }
             _ => {}

@@ -83,6 +83,11 @@ const OBSTACLES: &[(&str, &str)] = &[
         "the task avoids the builder",
         "UPDATE farm.ready SET avoid = ARRAY(SELECT id FROM farm.builder WHERE name = 'one')",
     ),
+    (
+        "the task is background, and the slot is spare",
+        "WITH b AS (UPDATE farm.builder SET spare_slots = 1 WHERE name = 'one'), j AS (UPDATE farm.job SET class = 'background')
+         UPDATE farm.ready SET background = true",
+    ),
     ("the task is heavy", "WITH t AS (UPDATE farm.task SET weight = 2) UPDATE farm.ready SET weight = 2"),
 ];
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use farm_db::{
     Channel, Listener,
-    queue::{self, Ready, ReadyKey},
+    queue::{self, Lane, Ready, ReadyKey},
     testing::{self},
 };
 use farm_testing::DEADLINE;
@@ -30,12 +30,13 @@ fn keys_come_in_the_order_of_service_and_go_on_after_a_place() {
     assert!(all.is_sorted_by_key(ReadyKey::place));
     assert_eq!(all[0].class.as_str(), "urgent");
     let ours = all[0].platform.clone();
-    let after = [(ours.clone(), all[1].place()), (other.clone(), all[4].place())];
+    let lane = |platform| Lane { platform, background: false };
+    let after = [(lane(ours.clone()), all[1].place()), (lane(other.clone()), all[4].place())];
     let keys = queue::ready_keys_after(&mut conn, &after, 2).unwrap();
     let (of_ours, of_other): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.platform == ours);
     assert_eq!(of_ours.iter().map(|key| key.task).collect::<Vec<_>>(), [all[2].task, all[3].task]);
     assert!(of_other.iter().all(|key| key.place() > all[4].place()));
-    let later = queue::ready_keys(&mut conn, &[other], 1).unwrap().remove(0);
+    let later = queue::ready_keys(&mut conn, &[lane(other)], 1).unwrap().remove(0);
     assert!(later.not_before_in > Duration::from_secs(3500) && later.not_before_in <= Duration::from_secs(3600));
 }
 

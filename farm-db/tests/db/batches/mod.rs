@@ -7,7 +7,7 @@ mod signs;
 
 use diesel::PgConnection;
 use farm_db::{
-    queue::{self, Pick, ReadyKey},
+    queue::{self, Lane, Pick, ReadyKey},
     testing::{self, TestBuilder},
 };
 use farm_types::{BuilderId, BuilderState, LeaseKey, TaskId};
@@ -18,11 +18,11 @@ use crate::support::PLATFORM;
 const ROUNDS: usize = 25;
 
 fn look(conn: &mut PgConnection) -> Vec<ReadyKey> {
-    queue::ready_keys(conn, &[PLATFORM.parse().unwrap()], 1000).unwrap()
+    queue::ready_keys(conn, &Lane::of(&PLATFORM.parse().unwrap()), 1000).unwrap()
 }
 
 fn pick(key: &ReadyKey, builder: TestBuilder) -> Pick {
-    Pick { key: key.clone(), builder: builder.id, instance: builder.instance }
+    Pick { key: key.clone(), builder: builder.id, instance: builder.instance, free: 1 }
 }
 
 /// Who was given which task.

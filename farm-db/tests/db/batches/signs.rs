@@ -66,24 +66,25 @@ fn who_waits_is_told_what_it_serves_and_whether_its_life_is_over() {
     let (_db, mut conn) = database();
     testing::platform(&mut conn, "b-s390x");
     let (one, two) = (testing::builder(&mut conn, "one"), testing::builder_for(&mut conn, "two", "s390x"));
-    execute(&mut conn, "UPDATE farm.builder SET saves_for = 1 WHERE name = 'two'");
+    execute(&mut conn, "UPDATE farm.builder SET saves_for = 1, spare_slots = 3 WHERE name = 'two'");
     let lives =
         [(two.id, two.instance), (one.id, Uuid::new_v4()), (one.id, one.instance), (BuilderId(99), Uuid::new_v4())];
-    let stands = |builder, alive, platforms: &[&str], saves_slots| Presence {
+    let stands = |builder, alive, platforms: &[&str], (saves_slots, spare_slots)| Presence {
         builder,
         alive,
         platforms: platforms.iter().map(|name| name.parse().unwrap()).collect(),
         saves_slots,
+        spare_slots,
     };
     assert_eq!(
         queue::presence(&mut conn, &lives).unwrap(),
         [
-            stands(two.id, true, &["b-s390x"], true),
-            stands(one.id, false, &[PLATFORM], false),
-            stands(one.id, true, &[PLATFORM], false),
-            stands(BuilderId(99), false, &[], false),
+            stands(two.id, true, &["b-s390x"], (true, 3)),
+            stands(one.id, false, &[PLATFORM], (false, 0)),
+            stands(one.id, true, &[PLATFORM], (false, 0)),
+            stands(BuilderId(99), false, &[], (false, 0)),
         ]
     );
     operator_disables(&mut conn, "one");
-    assert_eq!(queue::presence(&mut conn, &lives[2..3]).unwrap(), [stands(one.id, true, &[], false)]);
+    assert_eq!(queue::presence(&mut conn, &lives[2..3]).unwrap(), [stands(one.id, true, &[], (false, 0))]);
 }

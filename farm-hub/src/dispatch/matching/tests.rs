@@ -3,14 +3,20 @@ use std::{
     time::Duration,
 };
 
-use farm_types::{BuilderId, Class, TaskId};
+use farm_types::{BuilderId, Class, PlatformName, TaskId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::dispatch::waiters::Serves;
 
 fn platform(name: &str) -> PlatformName {
     format!("{name}-x86_64").parse().unwrap()
+}
+
+/// The lane of the tasks that are not background.
+fn lane(name: &str) -> Lane {
+    Lane { platform: platform(name), background: false }
 }
 
 fn place(rank: i64) -> Place {
@@ -34,13 +40,23 @@ impl Scene {
     fn task(&mut self, name: &str, rank: i64, change: impl FnOnce(&mut Claimable)) {
         let mut ready = Claimable { weight: 1, due: self.now, avoid: Vec::new(), saved: false };
         change(&mut ready);
-        self.memory.hear(&platform(name), place(rank), ready, self.now);
+        self.memory.hear(&lane(name), place(rank), ready, self.now);
+    }
+
+    fn background(&mut self, name: &str, rank: i64) {
+        let ready = Claimable { weight: 1, due: self.now, avoid: Vec::new(), saved: false };
+        self.memory.hear(&Lane { background: true, ..lane(name) }, place(rank), ready, self.now);
     }
 
     fn builder(&mut self, builder: i32, want: u32, serves: &[&str]) -> Ticket {
-        let life = (BuilderId(builder), Uuid::nil());
+        self.builder_with(builder, want, |known| known.platforms = serves.iter().map(|name| platform(name)).collect())
+    }
+
+    fn builder_with(&mut self, builder: i32, want: u32, change: impl FnOnce(&mut Serves)) -> Ticket {
+        let (life, mut serves) = ((BuilderId(builder), Uuid::nil()), Serves::default());
+        change(&mut serves);
         let (ticket, _) = self.waiters.join(life, want);
-        self.waiters.learn(life, serves.iter().map(|name| platform(name)).collect(), false, self.now);
+        self.waiters.learn(life, serves, self.now);
         ticket
     }
 
@@ -132,7 +148,7 @@ fn one_builder_keeps_slots_for_a_heavy_task_and_the_others_do_not_look_for_it() 
     let Some((ticket, Some(one))) = scene.round().careful.pop() else { panic!("nobody looks") };
     assert_eq!(ticket, first);
     let saved = Claimable { saved: true, ..one.ready };
-    scene.memory.done(&one.platform, one.place, Some(saved), scene.now);
+    scene.memory.done(&one.lane, one.place, Some(saved), scene.now);
     assert!(scene.round().is_empty());
 }
 
@@ -146,7 +162,7 @@ fn who_looked_for_a_heavy_task_in_vain_does_not_look_again_at_once() {
         assert_eq!(round.careful.len(), looks);
         for (ticket, one) in round.careful {
             let one = one.unwrap();
-            scene.memory.done(&one.platform, one.place, Some(one.ready), scene.now);
+            scene.memory.done(&one.lane, one.place, Some(one.ready), scene.now);
             scene.waiters.wait_on(ticket, true);
         }
         if looks == 0 {
@@ -159,14 +175,36 @@ fn who_looked_for_a_heavy_task_in_vain_does_not_look_again_at_once() {
 #[test]
 fn a_builder_that_keeps_slots_looks_itself() {
     let mut scene = Scene::new(&["a"]);
-    let life = (BuilderId(1), Uuid::nil());
-    let (ticket, _) = scene.waiters.join(life, 2);
-    scene.waiters.learn(life, vec![platform("a")], true, scene.now);
+    let ticket = scene.builder_with(1, 2, |known| (known.platforms, known.saves_slots) = (vec![platform("a")], true));
     scene.task("a", 1, |_| {});
     let round = scene.round();
     assert!(round.picks.is_empty());
     assert_eq!(round.careful, [(ticket, None)]);
     assert!(scene.round().is_empty());
+}
+
+#[test]
+fn background_tasks_leave_the_spare_slots_to_others() {
+    let mut scene = Scene::new(&["a"]);
+    let with = |known: &mut Serves| (known.platforms, known.spare_slots) = (vec![platform("a")], 1);
+    let (spare, roomy) = (scene.builder_with(1, 1, with), scene.builder_with(2, 3, with));
+    for rank in 1..=4 {
+        scene.background("a", rank);
+    }
+    assert_eq!(scene.given(), [(roomy, vec![1, 2])].into());
+    scene.task("a", 9, |_| {});
+    assert_eq!(scene.given(), [(spare, vec![9])].into(), "however many background tasks are before it");
+}
+
+#[test]
+fn of_both_lanes_the_best_task_goes_first() {
+    let mut scene = Scene::new(&["a"]);
+    let waiter = scene.builder(1, 3, &["a"]);
+    scene.background("a", 1);
+    scene.task("a", 2, |_| {});
+    scene.background("a", 3);
+    scene.task("a", 4, |_| {});
+    assert_eq!(scene.given(), [(waiter, vec![1, 2, 3])].into());
 }
 
 /// Tasks as platform, rank, weight, and whether the first builder is to be avoided.
@@ -206,9 +244,9 @@ proptest! {
             let builder = of(*ticket);
             prop_assert!(picks.len() <= builders[builder].0 as usize, "more than it has slots for");
             for one in picks {
-                prop_assert!(one.ready.weight == 1 && serves(builder, &one.platform));
+                prop_assert!(one.ready.weight == 1 && serves(builder, &one.lane.platform));
                 prop_assert!(!(one.ready.avoid.contains(&BuilderId(1)) && builder == 0), "it is to be avoided");
-                prop_assert!(taken.insert((one.platform.clone(), one.place)), "twice");
+                prop_assert!(taken.insert((one.lane.clone(), one.place)), "twice");
             }
         }
         let busy: BTreeSet<usize> = round.careful.iter().map(|(ticket, _)| of(*ticket)).collect();
@@ -216,12 +254,12 @@ proptest! {
             let given = round.picks.iter().find(|(ticket, _)| of(*ticket) == builder).map_or(0, |(_, picks)| picks.len());
             prop_assert!(given == 0 || !busy.contains(&builder), "it looks itself and is given something too");
             let free = *want as usize > given && !busy.contains(&builder);
-            for name in NAMES.map(platform) {
-                let left = std::iter::successors(scene.memory.first_after(&name, None), |(place, _)| {
-                    scene.memory.first_after(&name, Some(*place))
+            for name in NAMES {
+                let left = std::iter::successors(scene.memory.first_after(&lane(name), None), |(place, _)| {
+                    scene.memory.first_after(&lane(name), Some(*place))
                 });
                 for (_, ready) in left.filter(|(_, ready)| ready.weight == 1) {
-                    let could = free && serves(builder, &name) && (builder != 0 || ready.avoid.is_empty());
+                    let could = free && serves(builder, &platform(name)) && (builder != 0 || ready.avoid.is_empty());
                     prop_assert!(!could, "builder {builder} has room, and a task of {name} is left");
                 }
             }

@@ -33,6 +33,7 @@ pub fn a_task_takes_builders_with_it(farm: &mut Farm) {
     }
     operator::put_back(&mut farm.operator, &testing::operator(), farm_types::TaskId(4)).unwrap();
     operator::set_trust(&mut farm.operator, &testing::operator(), 1).unwrap();
+    operator::set_spare_slots(&mut farm.operator, &testing::operator(), &"one".parse().unwrap(), 1).unwrap();
     let key = builder.claim_one(&mut farm.hub);
     let fault = Finish { stage: Some(farm_types::Stage::Chroot), ..testing::ended(Outcome::FarmFault) };
     queue::finish(&mut farm.hub, builder.id, &key, &fault).unwrap();
