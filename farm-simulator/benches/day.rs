@@ -1,7 +1,7 @@
 //! `cargo bench -p farm-simulator`: a day of Fedora, 15,000 tasks in 24 hours, with the queue's own decisions.
 //!
 //! `FARM_BENCH_SEED` (1) is what is drawn from; `FARM_BENCH_HOURS` (24), `FARM_BENCH_REBUILD` (12,500), `FARM_BENCH_PERSONS` (50) and
-//! `FARM_BENCH_TASKS_EACH` (50) say how much; how many builders there are follows. `FARM_BENCH_SPARE` (3) of a hundred slots are spare.
+//! `FARM_BENCH_TASKS_EACH` (50) say how much; how many builders there are follows. `FARM_BENCH_SPARE` (5) of a hundred slots are spare.
 
 use std::time::Instant;
 
@@ -12,13 +12,15 @@ use farm_testing::TestDb;
 use farm_types::Class;
 
 const HOUR: f64 = 3600.0;
+/// Who begins within so many seconds begins soon.
+const SOON: f64 = 10.0;
 
 fn main() {
     let seed = number("SEED", 1);
     let [rebuild, persons, tasks_each, hours] =
         [("REBUILD", 12_500), ("PERSONS", 50), ("TASKS_EACH", 50), ("HOURS", 24)]
             .map(|(name, usual)| u32::try_from(number(name, usual)).unwrap_or(u32::MAX));
-    let spare = f64::from(u32::try_from(number("SPARE", 3)).unwrap_or(u32::MAX)) / 100.0;
+    let spare = f64::from(u32::try_from(number("SPARE", 5)).unwrap_or(u32::MAX)) / 100.0;
     let plan = day_of_fedora(seed, Day { hours: f64::from(hours), rebuild, persons, tasks_each, spare });
     let db = TestDb::new();
     let begin = Instant::now();
@@ -57,7 +59,9 @@ fn report(plan: &Plan, built: &[Built]) {
     for (class, who) in [(Class::Normal, "persons at work"), (Class::Background, "the mass rebuild")] {
         let waited = waits(plan, built, class);
         if !waited.is_empty() {
-            println!("  {who}: {} tasks waited {}", waited.len(), Percentiles::of(waited));
+            let soon = waited.iter().filter(|waited| **waited <= SOON).count() as f64 / waited.len() as f64 * 100.0;
+            let number = waited.len();
+            println!("  {who}: {number} tasks waited {}; {soon:.0} % of them {SOON} s at most", Percentiles::of(waited));
         }
     }
     for (arch, given) in given(plan, built) {

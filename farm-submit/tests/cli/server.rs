@@ -39,6 +39,8 @@ pub enum Mischief {
     LoseAnswer,
     /// The connection breaks after so many bytes of the body, up or down.
     CutAfter(usize),
+    /// Another server answers from now on, which has only so many bytes of every upload.
+    HasOnly(usize),
     /// The server refuses.
     Refuse(ErrorBody),
 }
@@ -158,6 +160,10 @@ async fn misbehave(State(farm): State<Shared>, mut request: Request, next: Next)
         Some(Mischief::LoseAnswer) => {
             next.run(request).await;
             hang_up()
+        }
+        Some(Mischief::HasOnly(bytes)) => {
+            lock(&farm).uploads.values_mut().for_each(|(_, there)| there.truncate(bytes));
+            next.run(request).await
         }
         Some(Mischief::CutAfter(bytes)) => {
             request.extensions_mut().insert(bytes);

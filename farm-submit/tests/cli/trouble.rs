@@ -30,6 +30,21 @@ fn an_upload_cut_in_the_middle_is_resumed() {
 }
 
 #[test]
+fn an_upload_goes_on_at_another_server_from_what_that_one_has() {
+    let server = building();
+    let (_folder, path) = package(b"x.src.rpm", 3_000_000);
+    server.farm().mischief = vec![("PATCH", Mischief::CutAfter(1_000_000)), ("PATCH", Mischief::HasOnly(400_000))];
+    run(program("farm-submit", &server.url).arg(&path)).ended(0);
+    let farm = server.farm();
+    assert!(farm.blobs.contains_key(&digest_of(&srpm(3_000_000))));
+    let patches: Vec<_> = farm.requests.iter().filter(|request| request.starts_with("PATCH")).collect();
+    let offsets: Vec<_> = patches.iter().map(|request| request.split_once("offset=").unwrap().1).collect();
+    assert_eq!(offsets, ["0", "1000000", "400000"]);
+    let asked = farm.requests.iter().filter(|request| request.starts_with("GET /api/v1/uploads")).count();
+    assert_eq!(asked, 1, "after the cut, but not when the answer says where to go on");
+}
+
+#[test]
 fn a_lost_answer_to_an_upload_is_no_second_upload() {
     let server = building();
     let (_folder, path) = package(b"x.src.rpm", 100_000);

@@ -51,8 +51,10 @@ pub async fn receive(
     let cut = request.extensions().get::<usize>().copied().unwrap_or(usize::MAX);
     let mut room = cut;
     let mut body = request.into_body().into_data_stream();
-    if lock(&farm).uploads[&id].1.len() != query["offset"] {
-        return refuse(ErrorBody::new(ErrorCode::WrongOffset, "the bytes do not begin where the last ones ended"));
+    let there = lock(&farm).uploads[&id].1.len();
+    if there != query["offset"] {
+        let body = ErrorBody::new(ErrorCode::WrongOffset, "the bytes do not begin where the last ones ended");
+        return refuse(ErrorBody { offset: Some(there as u64), ..body });
     }
     while let Some(Ok(block)) = body.next().await {
         let taken = block.len().min(room);
