@@ -28,6 +28,8 @@ use crate::driver::Driver;
 
 /// How long a claim waits in the hub.
 const CLAIM_WAIT: Duration = Duration::from_secs(30);
+/// For how long the hub is not asked anew though more slots are free: what it may be claiming for us just then would go back.
+const ASK_ANEW: Duration = Duration::from_secs(1);
 
 /// How long a claim under way may take to come back once no more tasks are wanted. The hub hears of that and answers at once; what it
 /// had given would else be held by nobody until the lease runs out.
@@ -164,19 +166,23 @@ impl<D: Driver> Work<D> {
         }
     }
 
-    /// Asks for tasks for all free slots, and anew when there are more: a task that leaves some of them free has room only then. Answers for how many
-    /// slots it asked last. `None`: there was an order, and no answer came any more.
+    /// Asks for tasks for all free slots, and anew when there are more: a background task, which leaves some of them free, may have room only
+    /// then. Answers for how many slots it asked last. `None`: there was an order, and no answer came any more.
     async fn ask(&self) -> Option<(u32, Result<Claimed, ClientError>)> {
         loop {
             let want = self.slots.free().max(1);
             let claim = self.workshop.hub.claim(want, CLAIM_WAIT);
             tokio::pin!(claim);
+            let more = async {
+                sleep(ASK_ANEW).await;
+                self.slots.until_more_are_free(want).await;
+            };
             let answer = tokio::select! {
                 biased;
                 answer = &mut claim => Some(answer),
                 () = self.standing.until_ordered() => timeout(LAST_ANSWER, claim).await.ok(),
-                // Hanging up takes back the question, and what was claimed in that moment.
-                () = self.slots.until_more_are_free(want) => continue,
+                // Hanging up takes back the question.
+                () = more => continue,
             };
             return answer.map(|answer| (want, answer));
         }

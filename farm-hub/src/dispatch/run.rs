@@ -2,12 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use farm_db::{
     DbError,
     queue::{self, Lane, ReadyKey},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at},
 };
 use tracing::warn;
@@ -38,14 +40,19 @@ const ASK_GATHER: Duration = Duration::from_millis(5);
 /// Matches and claims whenever there is something to match.
 pub(crate) async fn dispatch(hub: Shared) -> anyhow::Result<()> {
     let (turns, careful) = (Turns::default(), Arc::new(Semaphore::new(CAREFUL)));
+    let mut under_way = JoinSet::new();
     let matching = async {
         loop {
+            while let Some(ended) = under_way.try_join_next() {
+                // Whoever it claimed for would wait in vain.
+                ended.context("a claim broke off")?;
+            }
             // Before the match, so that all that came until then is in it.
             let permit = turns.next().await;
             let round = hub.desk.round();
             for (ticket, heavy) in round.careful {
                 let (hub, careful) = (Shared::clone(&hub), Arc::clone(&careful));
-                tokio::spawn(async move {
+                under_way.spawn(async move {
                     let _permit = careful.acquire_owned().await;
                     claims::claim_carefully(hub, ticket, heavy).await;
                 });
@@ -59,14 +66,16 @@ pub(crate) async fn dispatch(hub: Shared) -> anyhow::Result<()> {
                 continue;
             }
             let hub = Shared::clone(&hub);
-            tokio::spawn(async move {
+            under_way.spawn(async move {
                 let _permit = permit;
                 claims::claim_by_key(hub, round.picks).await;
             });
         }
     };
-    hub.shutdown.run_until_cancelled(matching).await;
-    Ok(())
+    let ended = hub.shutdown.run_until_cancelled(matching).await.unwrap_or(Ok(()));
+    // They answer those whom they claim for, also at the end.
+    under_way.detach_all();
+    ended
 }
 
 /// Whose turn it is to claim by keys: one at a time, while which others gather for the next, or one more beside one that hangs.
