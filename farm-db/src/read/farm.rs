@@ -35,7 +35,8 @@ fn builder() -> String {
     format!(
         "jsonb_build_object('name', b.name, 'state', b.state, 'reason', b.reason, 'out', farm.out_since(b.id), 'alive', b.alive,
            'last_seen', b.last_seen_at, 'version', b.version, 'arches', b.arches, 'slots', b.slots,
-           'used', b.used, 'takes_nothing', CASE WHEN b.alive THEN b.takes_nothing END, 'saves_for', b.saves_for, 'spare_slots', farm.spare_slots_of(b.id),
+           'used', b.used, 'takes_nothing', CASE WHEN b.alive THEN b.takes_nothing END, 'saves_for', b.saves_for,
+           'spare_slots', farm.spare_slots_of(b.id),
            'machine', CASE WHEN b.told_at IS NOT NULL THEN jsonb_build_object('load', b.load, 'processors', b.processors,
               'memory_available', b.memory_available, 'disk_available', b.disk_available, 'files_available', b.files_available,
               'at', b.told_at) END,

@@ -17,11 +17,11 @@ const MOST: usize = 8;
 /// Why a task is where it is; never without a reason.
 pub fn why(conn: &mut PgConnection, viewer: Viewer, id: TaskId) -> Result<Why> {
     let facts =
-        facts(conn, viewer, &[id.0])?.pop().ok_or_else(|| DbError::NotFound(format!("there is no task {id}")))?;
+        facts(conn, viewer, &[id.0], true)?.pop().ok_or_else(|| DbError::NotFound(format!("there is no task {id}")))?;
     let builders = reasons::verdicts(&facts);
     let expected = expected(&facts, &builders);
     let (reason, summary) = reasons::of_task(&facts, &builders);
-    let (ahead, people) = facts.line.map_or((None, Vec::new()), |line| (Some(line.ahead), line.people));
+    let (ahead, people) = (facts.line.map(|line| line.ahead), facts.people.unwrap_or_default());
     Ok(Why { task: id, state: facts.state, reason, summary, ahead, people, expected, builders })
 }
 
@@ -33,7 +33,7 @@ pub fn expect(conn: &mut PgConnection, viewer: Viewer, tasks: &mut [Task]) -> Re
         return Ok(());
     }
     let ids: Vec<i64> = open.iter().map(|task| task.id.0).collect();
-    for facts in facts(conn, viewer, &ids)? {
+    for facts in facts(conn, viewer, &ids, false)? {
         // It may have gone on since it was read.
         if let Some(task) = open.iter_mut().find(|task| task.id == facts.id && task.state == facts.state) {
             task.expected = expected(&facts, &reasons::verdicts(&facts));
