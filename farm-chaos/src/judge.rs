@@ -113,7 +113,9 @@ impl Evidence {
     }
 
     fn has_succeeded(&self, job: JobId) -> bool {
-        self.tasks.iter().filter(|task| task.job == job).all(|task| task.state == TaskState::Succeeded)
+        let mut states = self.tasks.iter().filter(|task| task.job == job).map(|task| task.state).peekable();
+        // One that was withdrawn before it was decided on has none.
+        states.peek().is_some() && states.all(|state| state == TaskState::Succeeded)
     }
 
     /// Tasks with more than one result that was accepted, or with one of an attempt that was not: doubles.

@@ -53,7 +53,8 @@ impl Settings {
         let times = minutes as usize;
         Self {
             time: Duration::from_secs(60 * u64::from(minutes)),
-            patience: Duration::from_secs(600),
+            // The queue grows while things happen, and is worked off when they do not any more.
+            patience: Duration::from_secs(300 + 120 * u64::from(minutes)),
             waiting: 30,
             jobs: 50 * times,
             odd_jobs: 60 * times,
