@@ -61,7 +61,10 @@ fn report(plan: &Plan, built: &[Built]) {
         if !waited.is_empty() {
             let soon = waited.iter().filter(|waited| **waited <= SOON).count() as f64 / waited.len() as f64 * 100.0;
             let number = waited.len();
-            println!("  {who}: {number} tasks waited {}; {soon:.0} % of them {SOON} s at most", Percentiles::of(waited));
+            println!(
+                "  {who}: {number} tasks waited {}; {soon:.0} % of them {SOON} s at most",
+                Percentiles::of(waited)
+            );
         }
     }
     for (arch, given) in given(plan, built) {

@@ -54,7 +54,7 @@ fn measure(size: usize, idle: Duration, samples: usize, judged: bool, table: &mu
     let hub = Process::daemon(
         "farm-hub",
         &format!(
-            "database = '{}'\nspool = '{path}/spool'\nmax_calls = 20000\n[http]\nlisten = '127.0.0.1:0'\n[store]\nkind = 'folder'\npath = '{path}/store'\n",
+            "database = '{}'\nspool = '{path}/spool'\nmax_calls = 40000\n[http]\nlisten = '127.0.0.1:0'\n[store]\nkind = 'folder'\npath = '{path}/store'\n",
             db.url_as("farm_hub")
         ),
     );
