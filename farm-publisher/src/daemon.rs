@@ -69,6 +69,13 @@ impl Publisher {
     async fn begin(self: Arc<Self>, introduction: Introduction) -> anyhow::Result<()> {
         let Some(introduced) = self.shutdown.run_until_cancelled(introduction.complete()).await else { return Ok(()) };
         introduced?;
+        let mut backoff = pauses();
+        while let Err(error) = self.find_lost().await {
+            warn!("cannot compare the folder with the database: {error}; trying again");
+            if !backoff.wait(&self.shutdown).await {
+                return Ok(());
+            }
+        }
         let mut parts = Supervisor::new(self.shutdown.clone());
         parts.spawn("listening for what is built", Arc::clone(&self).listen(self.config.database.clone()));
         parts.spawn("publishing", Arc::clone(&self).work());
@@ -105,17 +112,9 @@ impl Publisher {
 
     async fn work(self: Arc<Self>) -> anyhow::Result<()> {
         let rescan = Duration::from_secs(self.config.rescan_seconds);
-        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
-        let (mut compared, mut failed) = (false, HashMap::new());
+        let (mut backoff, mut failed) = (pauses(), HashMap::new());
         while !self.shutdown.is_cancelled() {
-            let looked = async {
-                if !compared {
-                    self.find_lost().await?;
-                    compared = true;
-                }
-                self.look(&mut failed, rescan).await
-            };
-            match looked.await {
+            match self.look(&mut failed, rescan).await {
                 Ok(published) if published > 0 => {
                     backoff.reset();
                     // More may have been built meanwhile.
@@ -206,6 +205,11 @@ impl Publisher {
     fn folder(&self, repository: &Repository) -> Folder {
         Folder::new(&self.config.repositories, repository)
     }
+}
+
+/// Between two tries of what the database did not do.
+fn pauses() -> Backoff {
+    Backoff::new(Duration::from_millis(500), Duration::from_secs(15))
 }
 
 fn tidy_all(root: &std::path::Path, grace: Duration) -> anyhow::Result<u64> {

@@ -11,7 +11,7 @@ use farm_types::{TaskId, TaskState};
 use self::{expected::expected, facts::facts};
 use crate::{DbError, Result, Viewer};
 
-/// Of a job with more open tasks than that it is told of the first ones what is expected of them: each costs as much as a `why`.
+/// Of a job with more open tasks than that it is told of the first ones what is expected of them: each costs nearly as much as a `why`.
 const MOST: usize = 8;
 
 /// Why a task is where it is; never without a reason.
