@@ -51,6 +51,7 @@ pub(crate) enum BuilderCommand {
     Spare {
         builder: BuilderName,
         /// How many; as many as it has: it takes no background tasks
+        #[arg(value_parser = clap::value_parser!(u16).range(0..=1000))]
         slots: u16,
     },
     /// Let a builder finish what it has and give it no more
@@ -122,7 +123,7 @@ fn spare(conn: &mut PgConnection, actor: &Actor, builder: &BuilderName, slots: u
     operator::set_spare_slots(conn, actor, builder, slots)?;
     match slots {
         0 => println!("background tasks may use all slots of {builder}"),
-        1 => println!("background tasks leave a slot of {builder} free"),
+        1 => println!("background tasks leave 1 slot of {builder} free"),
         n => println!("background tasks leave {n} slots of {builder} free"),
     }
     Ok(())

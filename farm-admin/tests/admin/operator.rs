@@ -176,3 +176,17 @@ fn a_farm_is_named_by_its_folder_or_its_database_and_not_by_both() {
     let mut command = assert_cmd::Command::from_std(command());
     command.args(["platform", "list", "--data", "/x", "--database", "dbname=farm"]).assert().code(2);
 }
+
+#[test]
+fn spare_slots_of_a_builder_are_set_listed_and_given_back() {
+    let db = TestDb::new();
+    farm_db::testing::builder(&mut db.connect(), "one");
+    let spare = |slots: &str| printed(on(&db).args(["builder", "spare", "one", slots]));
+    assert_eq!(spare("1"), "background tasks leave 1 slot of one free\n");
+    assert!(printed(on(&db).args(["builder", "list"])).contains(" (1 spare)"));
+    assert_eq!(json(on(&db).args(["builder", "list", "--json"]))[0]["spare_slots"], 1);
+    assert_eq!(spare("0"), "background tasks may use all slots of one\n");
+    assert!(!printed(on(&db).args(["builder", "list"])).contains("spare"));
+    assert!(refused(on(&db).args(["builder", "spare", "nobody", "1"])).contains("there is no builder nobody"));
+    assert!(misused(on(&db).args(["builder", "spare", "one", "40000"])).contains("40000 is not in 0..=1000"));
+}
